@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Tokenizer as Library } from '@huggingface/tokenizers';
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import type { Tokenizer } from 'mooring';
 import { type ChatTemplate, loadChatTemplate } from './chat-template.ts';
 import { failure } from './errors.ts';
@@ -37,7 +37,7 @@ export function loadTokenizer(folderPath: string): Tokenizer {
     encode(text, options = {}) {
       const { ids } = library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true });
       // A character that a vocabulary without an unknown token lacks has no id: transformers leaves it out too.
-      return ids.filter((id) => id !== undefined);
+      return ids.filter((id): id is number => id !== undefined);
     },
     decode(ids, options = {}) {
       const known = ids.filter((id) => library.id_to_token(id) !== undefined);
@@ -66,8 +66,17 @@ function build(file: string, json: JsonObject, config: JsonObject): Library {
   // Parts that the file format lets be absent, but the library does not.
   const optional = { added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
   try {
-    return new Library({ ...optional, ...json }, config);
+    return new HuggingFaceTokenizer({ ...optional, ...json }, config);
   } catch (cause) {
     throw failure('TOKENIZER_UNSUPPORTED', { file, reason: messageOf(cause) }, { cause });
   }
+}
+
+/** What is used of the library: its own declarations do not resolve under Node's rules for modules. */
+interface Library {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
+  token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
+  get_vocab(): Map<string | undefined, number>;
 }
