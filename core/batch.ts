@@ -1,14 +1,14 @@
-import type { Rows } from "./rows.ts";
+import type { Rows } from './rows.ts';
 
 /** What a data source yields and an objective reads: one micro-batch. `kind` says which objectives accept it. */
 export interface Batch {
-	readonly kind: string;
-	/** How many batches of the run came before it. */
-	readonly position: number;
-	/** How many of each thing it holds; a loss term's `per` names one. Known before any forward, so that normalisers are exact. */
-	readonly counts: { readonly row: number; readonly token: number } & Readonly<
-		Record<string, number>
-	>;
+  readonly kind: string;
+  /** How many batches of the run came before it. */
+  readonly position: number;
+  /** Where its rows came from, for messages: `pairs.jsonl lines 3, 17`. */
+  readonly origin: string;
+  /** How many of each thing it holds; a loss term's `per` names one. Known before any forward, so that normalisers are exact. */
+  readonly counts: { readonly row: number; readonly token: number } & Readonly<Record<string, number>>;
 }
 
 /**
@@ -16,13 +16,13 @@ export interface Batch {
  * `counts.row` counts pairs, `counts.token` completion tokens of both, `counts.chosenToken` of the chosen.
  */
 export interface PreferenceBatch extends Batch {
-	readonly kind: "preference";
-	readonly pairs: number;
-	readonly rows: Rows;
+  readonly kind: 'preference';
+  readonly pairs: number;
+  readonly rows: Rows;
 }
 
 /** Rows of plain text whose every token is a target, as for next-token training. */
 export interface TextBatch extends Batch {
-	readonly kind: "text";
-	readonly rows: Rows;
+  readonly kind: 'text';
+  readonly rows: Rows;
 }

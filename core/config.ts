@@ -1,40 +1,40 @@
-import { z } from "zod";
+import { z } from 'zod';
 
 /** The `train` section of a run: names are TRL's in camel case, with units where theirs have none. */
 export const trainSchema = z.strictObject({
-	steps: z.int().positive().optional(),
-	epochs: z.number().positive().optional(),
-	batchSize: z.int().positive().default(4),
-	gradientAccumulationSteps: z.int().positive().default(1),
-	learningRate: z.number().nonnegative().default(1e-6),
-	schedule: z.enum(["constant", "linear", "cosine"]).default("linear"),
-	warmupSteps: z.int().nonnegative().default(0),
-	weightDecay: z.number().nonnegative().default(0),
-	maxGradNorm: z.number().positive().default(1),
-	adam: z
-		.strictObject({
-			beta1: z.number().min(0).lt(1).default(0.9),
-			beta2: z.number().min(0).lt(1).default(0.999),
-			eps: z.number().positive().default(1e-8),
-		})
-		.prefault({}),
-	maxLength: z.int().positive().nullable().default(1024),
-	truncationMode: z.enum(["keep_start", "keep_end"]).default("keep_start"),
-	shuffle: z.boolean().default(true),
-	seed: z.int().nonnegative().default(42),
-	disableDropout: z.boolean().default(true),
-	evalEverySteps: z.int().positive().optional(),
-	saveDtype: z.enum(["float32", "bfloat16", "float16"]).optional(),
-	engine: z.enum(["auto", "native", "wasm", "cpu"]).default("auto"),
+  steps: z.int().positive().optional(),
+  epochs: z.number().positive().default(3),
+  batchSize: z.int().positive().default(4),
+  gradientAccumulationSteps: z.int().positive().default(1),
+  learningRate: z.number().nonnegative().default(1e-6),
+  schedule: z.enum(['constant', 'linear', 'cosine']).default('linear'),
+  warmupSteps: z.int().nonnegative().default(0),
+  weightDecay: z.number().nonnegative().default(0),
+  maxGradNorm: z.number().positive().default(1),
+  adam: z
+    .strictObject({
+      beta1: z.number().min(0).lt(1).default(0.9),
+      beta2: z.number().min(0).lt(1).default(0.999),
+      eps: z.number().positive().default(1e-8),
+    })
+    .prefault({}),
+  maxLength: z.int().positive().nullable().default(1024),
+  truncationMode: z.enum(['keep_start', 'keep_end']).default('keep_start'),
+  shuffle: z.boolean().default(true),
+  seed: z.int().nonnegative().default(42),
+  disableDropout: z.boolean().default(true),
+  evalEverySteps: z.int().positive().optional(),
+  saveDtype: z.enum(['float32', 'bfloat16', 'float16']).optional(),
+  engine: z.enum(['auto', 'native', 'wasm', 'cpu']).default('auto'),
 });
 
 /** What a run file says beside its plugins; paths are absolute once it is read. */
 export const runSchema = z.strictObject({
-	model: z.string().min(1),
-	data: z.string().min(1).optional(),
-	evalData: z.string().min(1).optional(),
-	output: z.string().min(1).optional(),
-	train: trainSchema.prefault({}),
+  model: z.string().min(1),
+  data: z.string().min(1).optional(),
+  evalData: z.string().min(1).optional(),
+  output: z.string().min(1).optional(),
+  train: trainSchema.prefault({}),
 });
 
 /** Checked settings of training, defaults filled in. */

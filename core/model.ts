@@ -1,22 +1,22 @@
-import type { Tensor } from "@tensorflow/tfjs";
-import type { Rows } from "./rows.ts";
+import type { Tensor } from '@tensorflow/tfjs';
+import type { Rows } from './rows.ts';
 
 /** A parameter: its name in the checkpoint, its shape, and how it is trained. */
 export interface ParameterSpec {
-	readonly name: string;
-	readonly shape: readonly number[];
-	/** Whether weight decay applies: the matrices, not biases and norms. */
-	readonly isDecayed: boolean;
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Whether weight decay applies: the matrices, not biases and norms. */
+  readonly isDecayed: boolean;
 }
 
 /** A linear or embedding inside a block, as adapters see it. */
 export interface ModuleSpec {
-	readonly kind: "linear" | "embedding";
-	/** How the weight lies in memory: `out,in` as torch's Linear, `in,out` as gpt2's Conv1D and as an embedding `[vocabulary, hidden]`. */
-	readonly layout: "out,in" | "in,out";
-	/** Local names of the weight and, where there is one, the bias. */
-	readonly weight: string;
-	readonly bias?: string | undefined;
+  readonly kind: 'linear' | 'embedding';
+  /** How the weight lies in memory: `out,in` as torch's Linear, `in,out` as gpt2's Conv1D and as an embedding `[vocabulary, hidden]`. */
+  readonly layout: 'out,in' | 'in,out';
+  /** Local names of the weight and, where there is one, the bias. */
+  readonly weight: string;
+  readonly bias?: string | undefined;
 }
 
 /** Tensors by name. */
@@ -24,18 +24,20 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** What a block may use while it runs: its parameters and modules, each through the taps of plugins. */
 export interface BlockScope {
-	readonly view: string;
-	readonly rows: { readonly batch: number; readonly time: number };
-	/** Outputs that the pass asks of the head. */
-	readonly outputs: readonly OutputName[];
-	/** False while only gradients are wanted: a block may then skip work that none of them needs. */
-	readonly needsValue: boolean;
-	/** A parameter by its local name, after the `readParameter` taps. */
-	parameter(local: string): Tensor;
-	/** A linear's output, `[tokens, out]` from `[tokens, in]`, after the `projection` taps. */
-	linear(module: string, input: Tensor): Tensor;
-	/** An embedding's rows, `[tokens, hidden]` from ids `[tokens]`, after the `projection` taps. */
-	embedding(module: string, ids: Tensor): Tensor;
+  readonly view: string;
+  readonly rows: { readonly batch: number; readonly time: number };
+  /** Outputs that the pass asks of the head. */
+  readonly outputs: readonly OutputName[];
+  /** False while only gradients are wanted: a block may then skip work that none of them needs. */
+  readonly needsValue: boolean;
+  /** A parameter by its local name, after the `readParameter` taps. */
+  parameter(local: string): Tensor;
+  /** Whether the backward pass that follows wants this parameter's gradient: a primitive may skip it otherwise. */
+  isDifferentiated(local: string): boolean;
+  /** A linear's output, `[tokens, out]` from `[tokens, in]`, after the `projection` taps. */
+  linear(module: string, input: Tensor): Tensor;
+  /** An embedding's rows, `[tokens, hidden]` from ids `[tokens]`, after the `projection` taps. */
+  embedding(module: string, ids: Tensor): Tensor;
 }
 
 /**
@@ -44,12 +46,12 @@ export interface BlockScope {
  * Embedding and layers return `{ hidden }` (`[batch * time, hidden]`), the head the outputs that the pass asks for.
  */
 export interface Block {
-	readonly name: string;
-	readonly kind: "embedding" | "layer" | "head";
-	/** Local name to parameter name: a tied parameter has the same name in two blocks. */
-	readonly parameters: Readonly<Record<string, string>>;
-	readonly modules: Readonly<Record<string, ModuleSpec>>;
-	run(scope: BlockScope, inputs: Tensors): Tensors;
+  readonly name: string;
+  readonly kind: 'embedding' | 'layer' | 'head';
+  /** Local name to parameter name: a tied parameter has the same name in two blocks. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly modules: Readonly<Record<string, ModuleSpec>>;
+  run(scope: BlockScope, inputs: Tensors): Tensors;
 }
 
 /**
@@ -58,48 +60,42 @@ export interface Block {
  * vocabulary. `correct`: 1 where the target is the likeliest token. `collision`: log of the sum of squared probabilities.
  * `scores` are the logits themselves, `[tokens, vocabulary]`: for scoring and generating, never for training.
  */
-export type OutputName =
-	| "logps"
-	| "entropy"
-	| "logits"
-	| "correct"
-	| "collision"
-	| "scores";
+export type OutputName = 'logps' | 'entropy' | 'logits' | 'correct' | 'collision' | 'scores';
 
 /** What a pass yields. */
 export type Outputs = Readonly<Partial<Record<OutputName, Tensor>>>;
 
 /** The key of the counter-based dropout generator: the same masks whatever the engine, batch size and number of ranks. */
 export interface DropoutKey {
-	readonly seed: number;
-	readonly step: number;
+  readonly seed: number;
+  readonly step: number;
 }
 
 /** One run over a model's blocks, asked for by an objective. */
 export interface Pass {
-	/** Its name among the passes of a batch: `policy`, `reference`. */
-	readonly key: string;
-	readonly rows: Rows;
-	/** Which values the parameters have: `policy`, or a view that a reference added. */
-	readonly view: string;
-	/** Whether a backward pass follows. */
-	readonly gradient: boolean;
-	readonly outputs: readonly OutputName[];
-	/** Absent in evaluation mode. */
-	readonly dropout?: DropoutKey | undefined;
+  /** Its name among the passes of a batch: `policy`, `reference`. */
+  readonly key: string;
+  readonly rows: Rows;
+  /** Which values the parameters have: `policy`, or a view that a reference added. */
+  readonly view: string;
+  /** Whether a backward pass follows. */
+  readonly gradient: boolean;
+  readonly outputs: readonly OutputName[];
+  /** Absent in evaluation mode. */
+  readonly dropout?: DropoutKey | undefined;
 }
 
 /** A model: parameters without values, and the blocks that read them. */
 export interface Model {
-	/** For people and logs: family and size. */
-	readonly description: string;
-	readonly vocabularySize: number;
-	readonly parameters: readonly ParameterSpec[];
-	readonly blocks: readonly Block[];
-	/** The tensors that all blocks of a pass share beside `hidden` (ids, rotary tables, masks, targets); the driver disposes them. */
-	prepare(rows: Rows): Tensors;
-	/** What one block reads in this pass beside them: dropout masks. Nothing in evaluation mode. */
-	dropoutMasks(block: Block, pass: Pass): Tensors;
-	/** Yields every parameter's value, one at a time; the receiver owns the tensor. */
-	load(): AsyncIterable<readonly [name: string, value: Tensor]>;
+  /** For people and logs: family and size. */
+  readonly description: string;
+  readonly vocabularySize: number;
+  readonly parameters: readonly ParameterSpec[];
+  readonly blocks: readonly Block[];
+  /** The tensors that all blocks of a pass share beside `hidden` (ids, rotary tables, masks, targets); the driver disposes them. */
+  prepare(rows: Rows): Tensors;
+  /** What one block reads in this pass beside them: dropout masks. Nothing in evaluation mode. */
+  dropoutMasks(block: Block, pass: Pass): Tensors;
+  /** Yields every parameter's value, one at a time; the receiver owns the tensor. */
+  load(): AsyncIterable<readonly [name: string, value: Tensor]>;
 }

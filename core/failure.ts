@@ -1,0 +1,106 @@
+import { defineErrors } from './errors.ts';
+
+/** What can go wrong in the kernel: registration, services, configuration, and the loop itself. */
+export const failure = defineErrors({
+  RUN_FROZEN: {
+    fact: '{call} was called after the run was frozen.',
+    consequence: 'The plugins of a run are settled by train() and explain(), so nothing was changed.',
+    remedy: 'Call it before, or create a new trainer: createTrainer({config}).use(...)',
+  },
+  PLUGIN_DUPLICATE: {
+    fact: 'Two plugins are named {plugin}.',
+    consequence: 'Their taps, services and errors could not be told apart.',
+    remedy: 'Remove one, or remove the default first: trainer.remove("{plugin}"), in a run file `- {plugin}: false`.',
+  },
+  PLUGIN_NOT_A_PLUGIN: {
+    fact: 'use() was given {given}, which is no plugin.',
+    consequence: 'Nothing was added.',
+    remedy: 'Call the factory that definePlugin returns: use(myPlugin({ ... })), not use(myPlugin).',
+  },
+  PLUGIN_UNKNOWN: {
+    fact: 'There is no plugin named {plugin} in this run to remove.',
+    consequence: 'Nothing was removed.',
+    remedy: 'Did you mean {nearest}?',
+  },
+  PLUGIN_API_VERSION: {
+    fact: 'The plugin {plugin} was written for version {wanted} of the plugin API; this is version {have}.',
+    consequence: 'Its hooks may not mean what it thinks, so it was not applied.',
+    remedy: 'Install a release of {plugin} for version {have}.',
+  },
+  PLUGIN_MISSING: {
+    fact: 'The plugin {plugin} requires the plugin {required}, which this run does not have.',
+    consequence: '{plugin} would do nothing.',
+    remedy: 'Add {required} to the plugins.',
+  },
+  PLUGIN_CONFLICT: {
+    fact: 'The plugins {plugin} and {other} conflict: {because}',
+    consequence: 'The run was not started.',
+    remedy: 'Remove one of them.',
+  },
+  OPTIONS_INVALID: {
+    fact: '{where}: {problem}.',
+    consequence: 'The run was not started.',
+    remedy: '{hint}',
+  },
+  SERVICE_TOO_EARLY: {
+    fact: 'The plugin {plugin} read the service {service} in apply().',
+    consequence: 'Services exist only after every plugin has been applied.',
+    remedy: 'Read it inside a hook, or in the create function of provide().',
+  },
+  SERVICE_NOT_DECLARED: {
+    fact: 'The plugin {plugin} read a service {service} that it does not declare.',
+    consequence: 'It was not resolved.',
+    remedy: 'Add it to `uses` in definePlugin.',
+  },
+  SERVICE_MISSING: {
+    fact: '{asker} needs the service {service}, and no plugin of this run provides it.',
+    consequence: 'The run was not started.',
+    remedy: 'It usually comes from the plugin {usual}: add it to the plugins.',
+  },
+  SERVICE_PROVIDED_TWICE: {
+    fact: 'Both {first} and {second} provide the service {service}.',
+    consequence: 'It would be a matter of luck which one is used.',
+    remedy: "Remove one, or let the second say that it takes the first one's place: replaces: '{first}'.",
+  },
+  SERVICE_REPLACES_NOTHING: {
+    fact: 'The plugin {plugin} provides {service} in place of {replaced}, which does not provide it.',
+    consequence: 'There is nothing to replace.',
+    remedy: 'Remove `replaces`, or add the plugin {replaced}.',
+  },
+  SERVICE_CYCLE: {
+    fact: 'Services need each other in a circle: {cycle}.',
+    consequence: 'None of them can be made first.',
+    remedy: 'Take one of them out of the `uses` of its provider.',
+  },
+  OBJECTIVE_BATCH_KIND: {
+    fact: 'The objective reads batches of kind {accepts}, and the data gives batches of kind {kind}.',
+    consequence: 'Nothing was trained.',
+    remedy: 'Use a data plugin for {accepts} data, or an objective for {kind} data.',
+  },
+  LOSS_COUNT_UNKNOWN: {
+    fact: 'The loss term {name} is to be divided by the count {per}, which the batch does not have.',
+    consequence: 'The loss would be a sum without a normaliser.',
+    remedy: 'Use one of: {known}.',
+  },
+  NON_FINITE_LOSS: {
+    fact: 'At step {step} the {figure} is {value}, first in the rows {rows}.',
+    consequence: 'The optimizer did not take this step, and the run stops. {saved}',
+    remedy: 'Lower train.learningRate, or look at those rows.',
+  },
+  REFERENCE_DIFFERS: {
+    fact: 'Before the first step the KL between policy and reference ({kind}, fingerprint {fingerprint}) is {kl}.',
+    consequence: 'It must be 0 within {bound}: the reference is not the model that training starts from.',
+    remedy:
+      'Look for a plugin that changes parameters between modelReady and the first step, or that taps one view only.',
+  },
+  NO_EVALUATION_DATA: {
+    fact: 'An evaluation was asked for, and the run has no evaluation data.',
+    consequence: 'There is nothing to evaluate on.',
+    remedy: 'Set evalData to a JSONL file, or provide the service EvaluationData.',
+  },
+  NO_STEPS: {
+    fact: 'The run has no steps: {batches} batches an epoch and {epochs} epochs.',
+    consequence: 'Nothing would be trained.',
+    remedy: 'Set train.steps or train.epochs.',
+  },
+});

@@ -1,0 +1,264 @@
+import type { Tensor } from '@tensorflow/tfjs';
+import type { Batch } from './batch.ts';
+import type { RunConfig, TrainSettings } from './config.ts';
+import type * as Kind from './hooks/kinds.ts';
+import type { Block, Model, ModuleSpec, Outputs, ParameterSpec, Pass } from './model.ts';
+import type { Gradients, LossInputs, LossTerm, Metric, Random, Reference, Settings } from './tokens.ts';
+
+/** What every hook is, in lifecycle order: its kind, its arguments, and what a returned value does. */
+export interface Lifecycle {
+  configure: Kind.SyncWaterfall<TrainSettings, { config: RunConfig }>;
+  setup: Kind.Series<{ run: Run }>;
+  modelDefined: Kind.Series<{ model: Model; define: DefineParameter }>;
+  modelReady: Kind.Series<{ model: Model }>;
+  refInit: Kind.Series<{ reference: Reference | undefined }>;
+  trainBegin: Kind.Series<{ run: Run }>;
+  epochBegin: Kind.Series<{ run: Run; epoch: number }>;
+  batch: Kind.Waterfall<Batch, { position: number; random: Random }>;
+  stepBegin: Kind.Series<{ step: Step; microBatches: readonly Batch[] }>;
+  settings: Kind.SyncWaterfall<Settings, { step: Step; last: StepRecord | undefined }>;
+  pass: Kind.Bail<Outputs, { pass: Pass }>;
+  beforeForward: Kind.PairedBefore<BlockVisit>;
+  readParameter: Kind.SyncWaterfall<Tensor, ParameterRead>;
+  projection: Kind.SyncWaterfall<Tensor, Projection>;
+  afterForward: Kind.PairedAfter<BlockVisit>;
+  lossTerms: Kind.SyncCollect<Omit<LossTerm, 'name'>, LossInputs & { step: Step | undefined }>;
+  beforeBackward: Kind.PairedBefore<BlockVisit>;
+  gradient: Kind.SyncWaterfall<Tensor, { name: string; microStep: number }>;
+  afterBackward: Kind.PairedAfter<BlockVisit>;
+  gradientsReady: Kind.Series<{ gradients: Gradients; step: Step }>;
+  metrics: Kind.SyncCollect<Metric, LossInputs & { step: Step | undefined }>;
+  stepEnd: Kind.Series<{ step: Step; record: StepRecord }>;
+  evaluate: Kind.Collect<number, { run: Run }>;
+  evaluated: Kind.Series<{ figures: StepRecord; step: number }>;
+  epochEnd: Kind.Series<{ run: Run; epoch: number }>;
+  trainEnd: Kind.Series<{ run: Run }>;
+  export: Kind.Series<{ directory: string; run: Run }>;
+  failure: Kind.Settled<{ error: unknown; run: Run }>;
+  teardown: Kind.Settled<{ run: Run }>;
+}
+
+/** A hook's name. */
+export type HookName = keyof Lifecycle;
+
+/** A row of the hook table, as the documentation and `explain` show it. */
+export interface HookRow<Name extends HookName> {
+  readonly kind: Lifecycle[Name]['kind'];
+  readonly when: string;
+  readonly args: readonly (keyof Lifecycle[Name]['args'] & string)[];
+  readonly returns: string;
+}
+
+const nothing = 'nothing';
+
+/** The hooks in lifecycle order. A hook without kind, arguments or documentation does not compile. */
+export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
+  configure: {
+    kind: 'sync waterfall',
+    when: 'once, before any service exists; plugin options are already final',
+    args: ['config'],
+    returns: 'replaces the train settings',
+  },
+  setup: { kind: 'series', when: 'services exist', args: ['run'], returns: nothing },
+  modelDefined: {
+    kind: 'series',
+    when: 'the blocks and shapes are known, no weights yet: define adapters, freeze parameters',
+    args: ['model', 'define'],
+    returns: nothing,
+  },
+  modelReady: { kind: 'series', when: 'the weights are loaded', args: ['model'], returns: nothing },
+  refInit: {
+    kind: 'series',
+    when: 'the reference comes to be, from the weights just loaded',
+    args: ['reference'],
+    returns: nothing,
+  },
+  trainBegin: { kind: 'series', when: 'before the first step', args: ['run'], returns: nothing },
+  epochBegin: { kind: 'series', when: 'before the first step of an epoch', args: ['run', 'epoch'], returns: nothing },
+  batch: {
+    kind: 'waterfall',
+    when: 'each micro-batch, ahead of its step: depends only on its arguments',
+    args: ['position', 'random'],
+    returns: 'replaces the batch',
+  },
+  stepBegin: {
+    kind: 'series',
+    when: 'all micro-batches of the step are fetched',
+    args: ['step', 'microBatches'],
+    returns: nothing,
+  },
+  settings: {
+    kind: 'sync waterfall',
+    when: 'before the first forward of a step: live values such as learningRate and beta',
+    args: ['step', 'last'],
+    returns: 'replaces the settings',
+  },
+  pass: {
+    kind: 'bail',
+    when: 'before a pass is computed',
+    args: ['pass'],
+    returns: 'the outputs, instead of computing them',
+  },
+  beforeForward: {
+    kind: 'paired before',
+    when: 'before each block of a forward pass',
+    args: ['block', 'pass', 'next'],
+    returns: nothing,
+  },
+  readParameter: {
+    kind: 'sync waterfall',
+    when: 'inside a block, as it reads a parameter; pure, differentiated',
+    args: ['block', 'parameter', 'view', 'read'],
+    returns: 'replaces the tensor that the store supplied',
+  },
+  projection: {
+    kind: 'sync waterfall',
+    when: 'inside a block, after a linear or an embedding; pure, differentiated',
+    args: ['block', 'name', 'module', 'input', 'weight', 'view', 'read'],
+    returns: 'replaces the output',
+  },
+  afterForward: {
+    kind: 'paired after',
+    when: 'after each block of a forward pass, in reverse order, whatever failed',
+    args: ['block', 'pass', 'next'],
+    returns: nothing,
+  },
+  lossTerms: {
+    kind: 'sync collect',
+    when: 'after the passes of a micro-batch; pure, differentiated',
+    args: ['outputs', 'batch', 'settings', 'step'],
+    returns: 'terms by name: { sum, per }, added to the loss after division by the exact count',
+  },
+  beforeBackward: {
+    kind: 'paired before',
+    when: 'before each block of a backward pass',
+    args: ['block', 'pass', 'next'],
+    returns: nothing,
+  },
+  gradient: {
+    kind: 'sync waterfall',
+    when: "as a parameter's gradient appears, once for each block that uses it; linear operations only",
+    args: ['name', 'microStep'],
+    returns: 'replaces the gradient',
+  },
+  afterBackward: {
+    kind: 'paired after',
+    when: 'after each block of a backward pass, in reverse order, whatever failed',
+    args: ['block', 'pass', 'next'],
+    returns: nothing,
+  },
+  gradientsReady: {
+    kind: 'series',
+    when: 'the gradients of the step are accumulated, not yet clipped',
+    args: ['gradients', 'step'],
+    returns: nothing,
+  },
+  metrics: {
+    kind: 'sync collect',
+    when: 'after the passes of a micro-batch',
+    args: ['outputs', 'batch', 'settings', 'step'],
+    returns: 'figures by name: { value, reduce, weight }, reduced over the step',
+  },
+  stepEnd: {
+    kind: 'series',
+    when: 'after the optimizer step, never after a micro-step',
+    args: ['step', 'record'],
+    returns: nothing,
+  },
+  evaluate: {
+    kind: 'collect',
+    when: 'at an evaluation, beside the figures on evalData',
+    args: ['run'],
+    returns: 'figures by name',
+  },
+  evaluated: { kind: 'series', when: 'after an evaluation', args: ['figures', 'step'], returns: nothing },
+  epochEnd: { kind: 'series', when: 'after the last step of an epoch', args: ['run', 'epoch'], returns: nothing },
+  trainEnd: { kind: 'series', when: 'after the last step', args: ['run'], returns: nothing },
+  export: {
+    kind: 'series',
+    when: 'at the end: write folders into the staging directory, which then takes its place in the output',
+    args: ['directory', 'run'],
+    returns: nothing,
+  },
+  failure: {
+    kind: 'settled',
+    when: 'the run failed: taps see the error and cannot swallow it',
+    args: ['error', 'run'],
+    returns: nothing,
+  },
+  teardown: { kind: 'settled', when: 'always, last', args: ['run'], returns: nothing },
+};
+
+/** The hooks' names in lifecycle order. */
+export const hookNames = Object.keys(hookTable) as HookName[];
+
+/** A run as plugins see it. */
+export interface Run {
+  readonly config: RunConfig;
+  /** Optimizer steps done. */
+  readonly step: number;
+  readonly steps: number;
+  readonly rank: number;
+  readonly ranks: number;
+  /** Aborts when the run is asked to stop. */
+  readonly signal: AbortSignal;
+  /** Ends the run after the step in progress. */
+  requestStop(reason: string): void;
+  /** Evaluates on `evalData`; figures carry `eval_` before their names. Throws NO_EVALUATION_DATA. */
+  evaluate(): Promise<StepRecord>;
+  /** What the plugins have used so far: milliseconds, tensors and bytes. */
+  ledger(): readonly LedgerEntry[];
+}
+
+/** An optimizer step: `index` counts from 1. */
+export interface Step {
+  readonly index: number;
+  readonly steps: number;
+  readonly epoch: number;
+}
+
+/** Figures of a step, under the field's names. */
+export type StepRecord = Readonly<Record<string, number>>;
+
+/** A visit of a pass to a block; `next` is the block that comes after it, to prefetch. */
+export interface BlockVisit {
+  readonly block: Block;
+  readonly pass: Pass;
+  readonly next: Block | undefined;
+}
+
+/** A parameter being read inside a block. */
+export interface ParameterRead {
+  readonly block: Block;
+  readonly parameter: ParameterSpec;
+  readonly view: string;
+  /** A parameter that a plugin defined for this block, by the local name it chose. */
+  readonly read: (local: string) => Tensor;
+}
+
+/** A linear or embedding inside a block, its output already computed. */
+export interface Projection {
+  readonly block: Block;
+  readonly name: string;
+  readonly module: ModuleSpec;
+  /** `[tokens, in]`, or ids `[tokens]` for an embedding. */
+  readonly input: Tensor;
+  readonly weight: () => Tensor;
+  readonly view: string;
+  readonly read: (local: string) => Tensor;
+}
+
+/** Adds a parameter to a block: it becomes an input of the block, so that tfjs differentiates taps that read it. */
+export type DefineParameter = (block: string, local: string, spec: ParameterSpec, value: Tensor) => void;
+
+/** What one plugin used: by hook, over the run. */
+export interface LedgerEntry {
+  readonly plugin: string;
+  readonly hook: string;
+  readonly calls: number;
+  readonly milliseconds: number;
+  /** Tensors created less tensors freed. */
+  readonly tensors: number;
+  /** Bytes of unique buffers created less those freed. */
+  readonly bytes: number;
+}

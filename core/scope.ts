@@ -1,0 +1,96 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Hooks } from './hooks/registry.ts';
+import type { Block, BlockScope, ModuleSpec, OutputName, Pass } from './model.ts';
+import type { ParameterStore } from './tokens.ts';
+
+/** What a scope draws on: the store, the taps, and the parameters that plugins added to the block. */
+export interface ScopeSource {
+  readonly store: ParameterStore;
+  readonly hooks: Hooks;
+  /** Local name to parameter name, the block's own and those that plugins defined for it. */
+  readonly names: Readonly<Record<string, string>>;
+}
+
+/**
+ * One run of a block: reads each parameter once and passes it through the taps. Lives inside a tidy, which frees the
+ * reads. With `isBackward`, gradients flow to the reads of trainable parameters, and the block's value is not needed.
+ */
+export class Scope implements BlockScope {
+  readonly view: string;
+  readonly rows: { readonly batch: number; readonly time: number };
+  readonly outputs: readonly OutputName[];
+  readonly needsValue: boolean;
+  private readonly block: Block;
+  private readonly source: ScopeSource;
+  private readonly reads = new Map<string, tf.Tensor>();
+
+  constructor(block: Block, pass: Pass, source: ScopeSource, isBackward: boolean) {
+    this.block = block;
+    this.source = source;
+    this.view = pass.view;
+    this.rows = { batch: pass.rows.batch, time: pass.rows.time };
+    this.outputs = isBackward ? ['logps'] : pass.outputs;
+    this.needsValue = !isBackward;
+  }
+
+  parameter(local: string): tf.Tensor {
+    const { hooks, store } = this.source;
+    if (!hooks.isTapped('readParameter')) return this.read(local);
+    const parameter = store.spec(this.nameOf(local));
+    const args = { block: this.block, parameter, view: this.view, read: (other: string) => this.read(other) };
+    return hooks.call.readParameter(this.read(local), args);
+  }
+
+  isDifferentiated(local: string): boolean {
+    const { hooks, names, store } = this.source;
+    if (this.needsValue) return false;
+    // a tap may have made the tensor from parameters of its own
+    return hooks.isTapped('readParameter') || store.isTrainable(names[local] as string);
+  }
+
+  linear(module: string, input: tf.Tensor): tf.Tensor {
+    const spec = this.module(module);
+    const product = tf.matMul(
+      input as tf.Tensor2D,
+      this.parameter(spec.weight) as tf.Tensor2D,
+      false,
+      spec.layout === 'out,in',
+    );
+    return this.projected(
+      module,
+      spec,
+      input,
+      spec.bias === undefined ? product : tf.add(product, this.parameter(spec.bias)),
+    );
+  }
+
+  embedding(module: string, ids: tf.Tensor): tf.Tensor {
+    const spec = this.module(module);
+    return this.projected(module, spec, ids, tf.gather(this.parameter(spec.weight), ids as tf.Tensor1D));
+  }
+
+  /** What the store holds, read once for the whole run of the block. */
+  read(local: string): tf.Tensor {
+    const known = this.reads.get(local);
+    if (known !== undefined) return known;
+    const value = this.source.store.read(this.nameOf(local), this.view);
+    this.reads.set(local, value);
+    return value;
+  }
+
+  private projected(name: string, module: ModuleSpec, input: tf.Tensor, output: tf.Tensor): tf.Tensor {
+    const { hooks } = this.source;
+    if (!hooks.isTapped('projection')) return output;
+    const weight = () => this.parameter(module.weight);
+    const read = (local: string) => this.read(local);
+    return hooks.call.projection(output, { block: this.block, name, module, input, weight, view: this.view, read });
+  }
+
+  private module(name: string): ModuleSpec {
+    return this.block.modules[name] as ModuleSpec;
+  }
+
+  private nameOf(local: string): string {
+    return this.source.names[local] as string;
+  }
+}
