@@ -1,0 +1,113 @@
+import { mul, type Tensor, zeros } from '@tensorflow/tfjs';
+import { z } from 'zod';
+import type { Engine } from '../engine/engine.ts';
+import { type Cell, createCell } from '../parameters/cell.ts';
+import type { Optimizer, ParameterStore } from '../tokens.ts';
+import { adamOf, move } from './adam.ts';
+import { failure } from './errors.ts';
+
+/** A parameter's state: how many steps it took, and torch's `exp_avg` and `exp_avg_sq`. */
+interface State {
+  steps: number;
+  readonly exp_avg: Cell;
+  readonly exp_avg_sq: Cell;
+}
+
+const moments = ['exp_avg', 'exp_avg_sq'] as const;
+const savedSchema = z.strictObject({ steps: z.record(z.string(), z.int().positive()) });
+
+/**
+ * torch's AdamW (Loshchilov and Hutter 2019): decay by `1 - learningRate * weightDecay` before the step, on the
+ * parameters that are decayed, and an epsilon that the bias correction does not scale. A parameter gets its state with
+ * its first gradient. `scale` multiplies the gradients.
+ */
+export function createAdamW(options: {
+  readonly store: ParameterStore;
+  readonly engine: Engine;
+  readonly weightDecay: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+}): Optimizer {
+  const { store, engine, weightDecay, eps } = options;
+  // float32 from the start: 1 - beta is then exact on every engine, and the corrections fit the averages
+  const beta1 = Math.fround(options.beta1);
+  const beta2 = Math.fround(options.beta2);
+  const applyAdam = adamOf(engine);
+  const states = new Map<string, State>();
+
+  return {
+    step(gradients, { learningRate, scale }) {
+      for (const name of gradients.names) {
+        const gradient = scaled(gradients.read(name), scale);
+        const state = stateOf(name, gradient.shape);
+        state.steps++;
+        const correction2 = Math.sqrt(1 - beta2 ** state.steps);
+        const rate = (learningRate * correction2) / (1 - beta1 ** state.steps);
+        store.update(name, (parameter) => {
+          if (weightDecay > 0 && store.spec(name).isDecayed) {
+            move(parameter, (value) => mul(value, 1 - learningRate * weightDecay));
+          }
+          const cells = { parameter, average: state.exp_avg, squareAverage: state.exp_avg_sq };
+          applyAdam(cells, gradient, { beta1, beta2, rate, eps: eps * correction2 });
+        });
+        gradient.dispose();
+      }
+    },
+    save() {
+      const steps = Object.fromEntries(Array.from(states, ([name, state]) => [name, state.steps]));
+      return { json: { steps }, tensors: readAll() };
+    },
+    load({ json, tensors }) {
+      const parsed = savedSchema.safeParse(json);
+      if (!parsed.success) throw failure('OPTIMIZER_STATE', { reason: z.prettifyError(parsed.error) });
+      clear();
+      const cells = new Map(Array.from(tensors, ([name, value]) => [name, createCell(engine, value)]));
+      for (const [name, steps] of Object.entries(parsed.data.steps)) {
+        if (!store.names.includes(name))
+          throw failure('OPTIMIZER_STATE', { reason: `there is no parameter "${name}"` });
+        states.set(name, { steps, exp_avg: take(cells, name, 'exp_avg'), exp_avg_sq: take(cells, name, 'exp_avg_sq') });
+      }
+    },
+    dispose: clear,
+  };
+
+  function* readAll(): Generator<readonly [string, Tensor]> {
+    for (const [name, state] of states) for (const moment of moments) yield [`${name}/${moment}`, state[moment].read()];
+  }
+
+  function stateOf(name: string, shape: number[]): State {
+    const state = states.get(name) ?? {
+      steps: 0,
+      exp_avg: createCell(engine, zeros(shape)),
+      exp_avg_sq: createCell(engine, zeros(shape)),
+    };
+    states.set(name, state);
+    for (const moment of moments) {
+      const held = state[moment].shape.join(', ');
+      if (held !== shape.join(', ')) {
+        const reason = `"${name}/${moment}" has shape [${held}], the gradient [${shape.join(', ')}]`;
+        throw failure('OPTIMIZER_STATE', { reason });
+      }
+    }
+    return state;
+  }
+
+  function clear(): void {
+    for (const state of states.values()) for (const moment of moments) state[moment].dispose();
+    states.clear();
+  }
+}
+
+function take(cells: ReadonlyMap<string, Cell>, parameter: string, moment: (typeof moments)[number]): Cell {
+  const cell = cells.get(`${parameter}/${moment}`);
+  if (cell !== undefined) return cell;
+  throw failure('OPTIMIZER_STATE', { reason: `"${parameter}/${moment}" is missing` });
+}
+
+function scaled(gradient: Tensor, scale: number): Tensor {
+  if (scale === 1) return gradient;
+  const product = mul(gradient, scale);
+  gradient.dispose();
+  return product;
+}

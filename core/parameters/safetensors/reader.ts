@@ -1,0 +1,114 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { closest } from 'fastest-levenshtein';
+import { bytesOf, isReadable, type ReadableDtype, type Values, widen } from './dtype.ts';
+import { failure } from './errors.ts';
+import { type Header, headerLimitBytes, parseHeader, type TensorEntry } from './header.ts';
+
+/** Named tensors on disk, read one at a time. */
+export interface TensorSource {
+  readonly entries: ReadonlyMap<string, TensorEntry>;
+  /**
+   * Reads one tensor's bytes: F32, BF16 and F16 as float32, I32 and I64 as int32.
+   * Throws `SAFETENSORS_TENSOR_MISSING`, `SAFETENSORS_DTYPE_UNSUPPORTED` and what a file that changed since causes.
+   */
+  readTensor(name: string): Promise<Values>;
+  close(): Promise<void>;
+}
+
+/** An open safetensors file. */
+export interface Safetensors extends TensorSource {
+  readonly file: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * Opens a safetensors file and checks its header; tensors are read later, by byte range.
+ * Throws the `SAFETENSORS_...` errors; nothing is allocated that the file's size does not cover.
+ */
+export async function openSafetensors(file: string): Promise<Safetensors> {
+  const handle = await attempt(file, open(file));
+  try {
+    const { size } = await attempt(file, handle.stat());
+    const headerBytes = await readHeaderLength(handle, file, size);
+    const dataStart = 8 + headerBytes;
+    const text = new Uint8Array(headerBytes);
+    await readFully(handle, file, text, 8);
+    const { entries, metadata }: Header = parseHeader(text, size - dataStart, file);
+    return {
+      file,
+      entries,
+      metadata,
+      readTensor: (name) => readTensor(handle, file, dataStart, entries, name),
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function readHeaderLength(handle: FileHandle, file: string, size: number): Promise<number> {
+  if (size < 8) throw failure('SAFETENSORS_TRUNCATED', { file, size, needed: 8 });
+  const prefix = Buffer.alloc(8);
+  await readFully(handle, file, prefix, 0);
+  const bytes = prefix.readBigUInt64LE();
+  if (bytes > headerLimitBytes) {
+    throw failure('SAFETENSORS_HEADER_TOO_LARGE', { file, bytes: String(bytes), limit: headerLimitBytes });
+  }
+  const needed = 8 + Number(bytes);
+  if (needed > size) throw failure('SAFETENSORS_TRUNCATED', { file, size, needed });
+  return Number(bytes);
+}
+
+async function readTensor(
+  handle: FileHandle,
+  file: string,
+  dataStart: number,
+  entries: ReadonlyMap<string, TensorEntry>,
+  name: string,
+): Promise<Values> {
+  const entry = entries.get(name);
+  if (entry === undefined) {
+    const nearest = entries.size > 0 ? closest(name, [...entries.keys()]) : '';
+    throw failure('SAFETENSORS_TENSOR_MISSING', { file, tensor: name, nearest });
+  }
+  const { dtype, begin, end } = entry;
+  if (!isReadable(dtype)) throw failure('SAFETENSORS_DTYPE_UNSUPPORTED', { file, tensor: name, dtype });
+  const count = (end - begin) / bytesOf(dtype);
+  const buffer = new ArrayBuffer(Math.max(4 * count, end - begin));
+  const stored = new Uint8Array(buffer, buffer.byteLength - (end - begin));
+  await readFully(handle, file, stored, dataStart + begin);
+  return widenOf(dtype, buffer, count, file, name);
+}
+
+function widenOf(dtype: ReadableDtype, buffer: ArrayBuffer, count: number, file: string, tensor: string): Values {
+  try {
+    return widen(dtype, buffer, count);
+  } catch (cause) {
+    const value = (cause as Error).message;
+    throw failure('SAFETENSORS_INTEGER_TOO_LARGE', { file, tensor, value }, { cause });
+  }
+}
+
+/** Reads in pieces: one call reads at most 2 GiB. */
+async function readFully(handle: FileHandle, file: string, into: Uint8Array, position: number): Promise<void> {
+  const pieceBytes = 2 ** 28;
+  let done = 0;
+  while (done < into.length) {
+    const length = Math.min(pieceBytes, into.length - done);
+    const { bytesRead } = await attempt(file, handle.read(into, done, length, position + done));
+    if (bytesRead === 0) {
+      const needed = position + into.length;
+      throw failure('SAFETENSORS_TRUNCATED', { file, size: position + done, needed });
+    }
+    done += bytesRead;
+  }
+}
+
+async function attempt<Result>(file: string, operation: Promise<Result>): Promise<Result> {
+  try {
+    return await operation;
+  } catch (cause) {
+    throw failure('SAFETENSORS_UNREADABLE', { file, reason: (cause as Error).message }, { cause });
+  }
+}

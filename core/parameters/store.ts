@@ -1,0 +1,157 @@
+import type { Tensor } from '@tensorflow/tfjs';
+import { closest } from 'fastest-levenshtein';
+import type { Engine } from '../engine/engine.ts';
+import type { ParameterSpec } from '../model.ts';
+import type { ParameterStore } from '../tokens.ts';
+import { type Cell, createCell, plainCell } from './cell.ts';
+import { failure } from './errors.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { createGradients } from './gradients.ts';
+
+/** A value of a parameter in a view. Slots of equal version hold the same buffer. */
+interface Slot {
+  readonly cell: Cell;
+  version: number;
+}
+
+type View = Map<string, Slot>;
+
+const policyName = 'policy';
+
+/**
+ * Keeps whole parameters in this process. The policy's live in cells of the engine; a snapshot holds reads of them,
+ * which share the buffer until the parameter is changed. Throws the errors of `core/parameters/errors.ts`.
+ */
+export function createParameterStore(engine: Engine): ParameterStore {
+  const specs = new Map<string, ParameterSpec>();
+  const frozen = new Set<string>();
+  const policy: View = new Map();
+  const views = new Map<string, View>([[policyName, policy]]);
+  const gradients = createGradients();
+  const versions = new Versions();
+
+  const store: ParameterStore = {
+    define(spec) {
+      if (specs.has(spec.name)) throw failure('PARAMETER_DEFINED_TWICE', { parameter: spec.name });
+      specs.set(spec.name, spec);
+    },
+    get names() {
+      return [...specs.keys()];
+    },
+    spec: specOf,
+    load(name, value) {
+      checkShape(name, value);
+      if (policy.has(name)) throw failure('PARAMETER_LOADED_TWICE', { parameter: name });
+      policy.set(name, { cell: createCell(engine, value), version: versions.next() });
+    },
+    read(name, view) {
+      const { cell, version } = slotOf(name, view);
+      return versions.remember(cell.read(), version);
+    },
+    write(name, view, value) {
+      const slot = slotOf(name, view);
+      checkShape(name, value);
+      slot.version = versions.of(value);
+      slot.cell.write(value);
+    },
+    update(name, change) {
+      const slot = slotOf(name, policyName);
+      slot.version = versions.next();
+      change(slot.cell);
+    },
+    isTrainable: (name) => !frozen.has(specOf(name).name),
+    setTrainable(name, isTrainable) {
+      specOf(name);
+      if (isTrainable) frozen.delete(name);
+      else {
+        frozen.add(name);
+        gradients.drop(name);
+      }
+    },
+    accumulate(name, gradient) {
+      checkShape(name, gradient);
+      if (frozen.has(name)) throw failure('PARAMETER_FROZEN', { parameter: name });
+      gradients.add(name, gradient);
+    },
+    gradients,
+    addView(view) {
+      if (views.has(view)) throw failure('VIEW_EXISTS', { view });
+      // all or none: a parameter without values is found before the first read is held
+      const slots = store.names.map((name) => [name, slotOf(name, policyName)] as const);
+      views.set(
+        view,
+        new Map(slots.map(([name, { cell, version }]) => [name, { cell: plainCell(cell.read()), version }])),
+      );
+    },
+    removeView(view) {
+      if (view === policyName) throw failure('VIEW_IS_POLICY', {});
+      for (const { cell } of viewOf(view).values()) cell.dispose();
+      views.delete(view);
+    },
+    bytesResident(view) {
+      const own = viewOf(view);
+      const elsewhere = new Set<number>();
+      for (const other of views.values()) {
+        if (other !== own) for (const { version } of other.values()) elsewhere.add(version);
+      }
+      const only = [...own.values()].filter(({ version }) => !elsewhere.has(version));
+      return only.reduce((bytes, { cell }) => bytes + bytesOf(cell.shape), 0);
+    },
+    fingerprint: (view) => fingerprintOf([...viewOf(view).keys()], (name) => store.read(name, view)),
+    dispose() {
+      gradients.clear();
+      for (const view of views.values()) for (const { cell } of view.values()) cell.dispose();
+      views.clear();
+      specs.clear();
+    },
+  };
+  return store;
+
+  function specOf(name: string): ParameterSpec {
+    const spec = specs.get(name);
+    if (spec !== undefined) return spec;
+    const nearest = specs.size > 0 ? closest(name, [...specs.keys()]) : '';
+    throw failure('PARAMETER_UNKNOWN', { parameter: name, nearest });
+  }
+
+  function viewOf(view: string): View {
+    const found = views.get(view);
+    if (found !== undefined) return found;
+    throw failure('VIEW_UNKNOWN', { view, views: [...views.keys()].join(', ') });
+  }
+
+  function slotOf(name: string, view: string): Slot {
+    const slot = viewOf(view).get(specOf(name).name);
+    if (slot !== undefined) return slot;
+    throw failure('PARAMETER_NOT_LOADED', { parameter: name, view });
+  }
+
+  function checkShape(name: string, value: Tensor): void {
+    const expected = specOf(name).shape.join(', ');
+    const actual = value.shape.join(', ');
+    if (expected !== actual) throw failure('PARAMETER_SHAPE', { parameter: name, expected, actual });
+  }
+}
+
+/** Numbers the buffers that parameters have had: a value read here and written elsewhere keeps its number. */
+class Versions {
+  readonly #ofData = new WeakMap<object, number>();
+  #last = 0;
+
+  next(): number {
+    return ++this.#last;
+  }
+
+  of(value: Tensor): number {
+    return this.#ofData.get(value.dataId) ?? this.next();
+  }
+
+  remember(value: Tensor, version: number): Tensor {
+    this.#ofData.set(value.dataId, version);
+    return value;
+  }
+}
+
+function bytesOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 4);
+}
