@@ -15,7 +15,7 @@ export const failure = defineErrors({
   PLUGIN_NOT_A_PLUGIN: {
     fact: 'use() was given {given}, which is no plugin.',
     consequence: 'Nothing was added.',
-    remedy: 'Call the factory that definePlugin returns: use(myPlugin({ ... })), not use(myPlugin).',
+    remedy: 'Call the factory that definePlugin returns: use(myPlugin()), not use(myPlugin).',
   },
   PLUGIN_UNKNOWN: {
     fact: 'There is no plugin named {plugin} in this run to remove.',

@@ -1,0 +1,173 @@
+import { Assembly, nameOf, type Plan } from './assembly.ts';
+import { type RunConfig, type RunInput, runSchema } from './config.ts';
+import { coreServices } from './defaults.ts';
+import { evaluate } from './evaluation.ts';
+import { exportRun } from './export.ts';
+import { failure } from './failure.ts';
+import { Ledger } from './ledger.ts';
+import type { StepRecord } from './lifecycle.ts';
+import { createLog } from './log.ts';
+import { checkOptions, type Locate, nearest } from './options.ts';
+import type { Plugin } from './plugin.ts';
+import { coreUses, countSteps, RunState, type Session } from './session.ts';
+import type { Log } from './tokens.ts';
+import { train } from './trainer.ts';
+
+/** What a finished run says of itself. */
+export interface TrainResult {
+  readonly steps: number;
+  readonly seconds: number;
+  /** Why it ended before its last step, if it did. */
+  readonly stopReason: string | undefined;
+  /** Figures of the last step, and of the last evaluation. */
+  readonly record: StepRecord | undefined;
+  readonly evaluation: StepRecord | undefined;
+  /** Folders that were written. */
+  readonly written: readonly string[];
+}
+
+/** How a trainer talks, and where its configuration was written. */
+export interface TrainerOptions {
+  readonly log?: Log;
+  readonly locate?: Locate;
+}
+
+/**
+ * Makes a trainer of a configuration; plugins do the rest.
+ *
+ *     const trainer = createTrainer({ model: 'models/qwen2', data: 'pairs.jsonl', output: 'runs/first' })
+ *       .use(...defaults(), dpo({ beta: 0.1 }), refClone());
+ *     const { record } = await trainer.train();
+ */
+export function createTrainer(input: RunInput, options: TrainerOptions = {}): Trainer {
+  const locate: Locate = options.locate ?? ((path) => path.map(String).join('.'));
+  return new Trainer(checkOptions(runSchema, input, locate), options.log ?? createLog());
+}
+
+/** A run in the making: `use` and `remove` edit a list, `explain` and `train` freeze it. */
+export class Trainer {
+  private readonly config: RunConfig;
+  private readonly log: Log;
+  private plugins: Plugin[] = [];
+  private isFrozen = false;
+  private stopReason: string | undefined;
+  private run: RunState | undefined;
+
+  constructor(config: RunConfig, log: Log) {
+    this.config = config;
+    this.log = log;
+  }
+
+  /** Adds plugins, in this order. */
+  use(...plugins: readonly Plugin[]): this {
+    this.refuseFrozen('use()');
+    for (const plugin of plugins) {
+      if (typeof plugin?.apply !== 'function' || plugin.definition === undefined) {
+        throw failure('PLUGIN_NOT_A_PLUGIN', { given: typeof plugin === 'function' ? 'a function' : String(plugin) });
+      }
+      this.plugins.push(plugin);
+    }
+    return this;
+  }
+
+  /** Removes a plugin by name, such as a default one. */
+  remove(name: string): this {
+    this.refuseFrozen('remove()');
+    const names = this.plugins.map(nameOf);
+    if (!names.includes(name)) throw failure('PLUGIN_UNKNOWN', { plugin: name, nearest: nearest(name, names) });
+    this.plugins = this.plugins.filter((plugin) => nameOf(plugin) !== name);
+    return this;
+  }
+
+  /** What would run: every hook with its ordered taps and the reason for each place. Nothing is loaded. */
+  explain(): Plan {
+    return this.assemble().plan();
+  }
+
+  /** Ends a run after the step in progress; it still saves. */
+  requestStop(reason: string): void {
+    this.stopReason = reason;
+    this.run?.requestStop(reason);
+  }
+
+  /** Trains, and exports into `output` if there is one. */
+  async train(): Promise<TrainResult> {
+    const started = performance.now();
+    const assembly = this.assemble();
+    try {
+      const session = await this.open(assembly);
+      const written = await this.guarded(session);
+      const { step, stopReason, record, evaluation } = session.run;
+      const seconds = (performance.now() - started) / 1000;
+      return { steps: step, seconds, stopReason, record, evaluation, written };
+    } finally {
+      assembly.close();
+    }
+  }
+
+  private async guarded(session: Session): Promise<string[]> {
+    const { hooks, run } = session;
+    try {
+      await train(session);
+      return this.config.output === undefined ? [] : await exportRun(hooks, run, this.config.output);
+    } catch (error) {
+      // taps see the failure and cannot put theirs in its place
+      await hooks.failure({ error, run }).catch((second) => this.log.error({ error: second }, String(second)));
+      throw error;
+    } finally {
+      await hooks.teardown({ run });
+    }
+  }
+
+  private assemble(): Assembly {
+    this.isFrozen = true;
+    const config: { current: RunConfig } = { current: this.config };
+    const assembly: Assembly = new Assembly(
+      [coreServices(() => assembly.hooks, config, this.log), ...this.plugins],
+      this.log,
+    );
+    config.current = {
+      ...this.config,
+      train: assembly.hooks.call.configure(this.config.train, { config: this.config }),
+    };
+    return assembly;
+  }
+
+  private async open(assembly: Assembly): Promise<Session> {
+    const services = await assembly.open(coreUses);
+    const { config, clock, engine, data } = services;
+    const ledger = new Ledger(
+      () => clock.now(),
+      () => engine.memory(),
+    );
+    assembly.hooks.runner.useMeter(ledger);
+    const { steps } = countSteps(config, data.batchesPerEpoch);
+    const hooks = assembly.hooks.call;
+    const run: RunState = new RunState(config, steps, ledger, () => evaluate(session));
+    const session: Session = {
+      ...services,
+      hooks,
+      runner: assembly.hooks.runner,
+      ledger,
+      run,
+      saveLastGood: () => saveLastGood(session),
+    };
+    this.run = run;
+    if (this.stopReason !== undefined) run.requestStop(this.stopReason);
+    return session;
+  }
+
+  private refuseFrozen(call: string): void {
+    if (this.isFrozen) throw failure('RUN_FROZEN', { call, config: '...' });
+  }
+}
+
+async function saveLastGood({ hooks, run, config }: Session): Promise<string> {
+  if (config.output === undefined) return 'The run has no output folder, so its weights were not saved.';
+  try {
+    const written = await exportRun(hooks, run, `${config.output}/last-good`);
+    return `The weights of step ${run.step} are saved in ${written.join(', ')}.`;
+  } catch (error) {
+    return `Saving the weights of step ${run.step} failed as well: ${error instanceof Error ? error.message : error}`;
+  }
+}

@@ -1,0 +1,42 @@
+import type { RunConfig } from './config.ts';
+import { BlockDriver } from './driver.ts';
+import { openEngine } from './engine/engine.ts';
+import type { Hooks } from './hooks/registry.ts';
+import { createAdamW } from './optim/adamw.ts';
+import { createSchedule } from './optim/schedule.ts';
+import { createParameterStore } from './parameters/store.ts';
+import { definePlugin, type Plugin } from './plugin.ts';
+import { createRandom } from './random.ts';
+import * as Tokens from './tokens.ts';
+
+/** The services that a run has unless a plugin replaces them: `provide(Optimizer, { replaces: 'core', ... })`. */
+export function coreServices(hooks: () => Hooks, config: { readonly current: RunConfig }, log: Tokens.Log): Plugin {
+  const { RunConfig: Config, Engine, ParameterStore, Model } = Tokens;
+  const plugin = definePlugin({
+    name: 'core',
+    apiVersion: 1,
+    apply({ provide }) {
+      provide(Config, { uses: {}, create: () => config.current });
+      provide(Tokens.Log, { uses: {}, create: () => log });
+      provide(Tokens.Clock, { uses: {}, create: () => ({ now: () => performance.now() }) });
+      provide(Tokens.Random, { uses: { config: Config }, create: (used) => createRandom(used.config.train.seed) });
+      provide(Tokens.Schedule, { uses: { config: Config }, create: (used) => createSchedule(used.config.train) });
+      provide(Engine, {
+        uses: { config: Config },
+        create: (used) => openEngine(used.config.train.engine, (line) => log.warn({}, line)),
+      });
+      provide(ParameterStore, { uses: { engine: Engine }, create: (used) => createParameterStore(used.engine) });
+      provide(Tokens.Optimizer, {
+        uses: { config: Config, engine: Engine, store: ParameterStore },
+        create({ config: { train }, engine, store }) {
+          return createAdamW({ engine, store, weightDecay: train.weightDecay, ...train.adam });
+        },
+      });
+      provide(Tokens.Driver, {
+        uses: { model: Model, store: ParameterStore },
+        create: ({ model, store }) => new BlockDriver(model, store, hooks()),
+      });
+    },
+  });
+  return { ...plugin(), isDefault: true };
+}

@@ -1,0 +1,24 @@
+import pino from 'pino';
+import pretty from 'pino-pretty';
+import type { Log } from './tokens.ts';
+
+/** Levels by how much they say. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/**
+ * The default log: messages for people on standard error, one line each, so that standard output stays for results.
+ * Details are for programs; they are printed only at level `debug`.
+ */
+export function createLog(level: LogLevel = 'info'): Log {
+  const stream = pretty({
+    destination: 2,
+    sync: true,
+    ignore: 'pid,hostname,time,level',
+    hideObject: level !== 'debug',
+    messageFormat: (record, key) => `${prefixes[record.level as number] ?? ''}${record[key]}`,
+    colorize: process.stderr.isTTY,
+  });
+  return pino({ level, base: null }, stream);
+}
+
+const prefixes: Readonly<Record<number, string>> = { 40: 'warning: ', 50: 'error: ' };

@@ -1,0 +1,118 @@
+import type { Tensor } from '@tensorflow/tfjs';
+import type { Batch } from './batch.ts';
+import { failure } from './failure.ts';
+import type { Step } from './lifecycle.ts';
+import type { DropoutKey, Outputs, Pass } from './model.ts';
+import type { Session } from './session.ts';
+import type { LossInputs, LossTerm, Metric, Settings } from './tokens.ts';
+
+/** Figures of a micro-batch with their weights: what a step or an evaluation averages. */
+export type Figures = Readonly<Record<string, Metric & { readonly value: number }>>;
+
+/** How a micro-batch is run. */
+export interface MicroStep {
+  readonly batch: Batch;
+  readonly settings: Settings;
+  readonly step: Step | undefined;
+  /** What the loss terms are divided by: the counts of the whole step. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Whether the policy's passes are differentiated. */
+  readonly isTraining: boolean;
+}
+
+/** Runs the passes that the objective asks for, the loss over them, and for training the backward passes. */
+export async function runMicroStep(session: Session, micro: MicroStep): Promise<Figures> {
+  const { driver, objective, hooks } = session;
+  const outputs: Record<string, Outputs> = {};
+  try {
+    const passes = passesOf(session, micro);
+    for (const pass of passes) outputs[pass.key] = await score(session, pass);
+    const inputs: LossInputs = { batch: micro.batch, outputs, settings: micro.settings };
+    const seen = { ...inputs, step: micro.step };
+    const terms = () => termsOf(objective.terms(inputs), hooks.lossTerms(seen));
+    const figures = () => ({ ...objective.metrics?.(inputs), ...hooks.metrics(seen) });
+    const loss = micro.isTraining
+      ? await learn(session, micro, passes, outputs, terms)
+      : driver.measure(() => ({ loss: { value: lossOf(terms(), micro), reduce: 'sum' } }));
+    return { ...driver.measure(figures), ...loss };
+  } finally {
+    for (const each of Object.values(outputs)) for (const tensor of Object.values(each)) tensor.dispose();
+    driver.release();
+  }
+}
+
+async function learn(
+  { driver }: Session,
+  micro: MicroStep,
+  passes: readonly Pass[],
+  outputs: Readonly<Record<string, Outputs>>,
+  terms: () => readonly LossTerm[],
+): Promise<Figures> {
+  const learning = passes.filter((pass) => pass.gradient);
+  const keys = learning.map((pass) => pass.key);
+  const { value, gradients } = driver.differentiate(outputs, keys, () => lossOf(terms(), micro));
+  for (const pass of learning) await driver.backward(pass, gradients[pass.key] as Tensor);
+  const loss = driver.measure(() => ({ loss: { value, reduce: 'sum' } }));
+  value.dispose();
+  return loss;
+}
+
+function passesOf({ objective, config }: Session, { batch, step, isTraining }: MicroStep): Pass[] {
+  if (batch.kind !== objective.accepts) {
+    throw failure('OBJECTIVE_BATCH_KIND', { accepts: objective.accepts, kind: batch.kind });
+  }
+  const { disableDropout, seed } = config.train;
+  const dropout: DropoutKey | undefined =
+    isTraining && !disableDropout && step ? { seed, step: step.index } : undefined;
+  return objective.passes(batch).map(({ key, of, rows, outputs }) => {
+    const isPolicy = of === 'policy';
+    return { key, rows, outputs, view: of, gradient: isPolicy && isTraining, dropout: isPolicy ? dropout : undefined };
+  });
+}
+
+async function score({ hooks, driver, reference }: Session, pass: Pass): Promise<Outputs> {
+  const given = await hooks.pass({ pass });
+  if (given !== undefined) return given;
+  if (pass.view === 'policy') return driver.forward(pass);
+  if (reference === undefined) throw failure('SERVICE_MISSING', missingReference);
+  return reference.score(pass);
+}
+
+const missingReference = { asker: 'The objective', service: 'Reference', usual: 'ref-clone' };
+
+function termsOf(own: readonly LossTerm[], added: Readonly<Record<string, Omit<LossTerm, 'name'>>>): LossTerm[] {
+  return [...own, ...Object.entries(added).map(([name, term]) => ({ name, ...term }))];
+}
+
+/** The sum of the terms, each divided by its count over the whole step: accumulation equals one large batch. */
+function lossOf(terms: readonly LossTerm[], { counts }: MicroStep): Tensor {
+  const divided = terms.map(({ name, sum, per }) => {
+    const count = counts[per];
+    if (count === undefined) throw failure('LOSS_COUNT_UNKNOWN', { name, per, known: Object.keys(counts).join(', ') });
+    return sum.div<Tensor>(Math.max(count, 1));
+  });
+  return divided.reduce((total, term) => total.add(term));
+}
+
+/** The counts of several batches together. */
+export function totalCounts(batches: readonly Batch[]): Record<string, number> {
+  const total: Record<string, number> = {};
+  for (const { counts } of batches) {
+    for (const [name, count] of Object.entries(counts)) total[name] = (total[name] ?? 0) + count;
+  }
+  return total;
+}
+
+/** One figure out of those of several micro-batches: a weighted mean, a sum, or the largest. */
+export function reduceFigures(all: readonly Figures[]): Record<string, number> {
+  const reduced: Record<string, number> = {};
+  for (const name of new Set(all.flatMap((figures) => Object.keys(figures)))) {
+    const found = all.flatMap((figures) => figures[name] ?? []);
+    const sum = (of: (metric: Figures[string]) => number) => found.reduce((total, metric) => total + of(metric), 0);
+    const weight = sum((metric) => metric.weight ?? 1);
+    if (found[0]?.reduce === 'max') reduced[name] = Math.max(...found.map((metric) => metric.value));
+    else if (found[0]?.reduce === 'sum') reduced[name] = sum((metric) => metric.value);
+    else reduced[name] = weight === 0 ? 0 : sum((metric) => metric.value * (metric.weight ?? 1)) / weight;
+  }
+  return reduced;
+}

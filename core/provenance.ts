@@ -1,0 +1,44 @@
+import type { Batch } from './batch.ts';
+import { failure } from './failure.ts';
+import type { Outputs, Pass } from './model.ts';
+import type { Session } from './session.ts';
+
+/** How far the KL at step 0 may be from 0 where the reference is the model that training starts from. */
+const bound = 1e-6;
+
+/** Kinds of reference that are the starting policy itself. */
+const sameAsPolicy = new Set(['clone', 'adapters-off', 'adapter-snapshot']);
+
+/**
+ * Says what the reference is, and shows it: before the first step, in evaluation mode, policy and reference score the
+ * same rows, and the KL between them, by the k3 estimator on these tokens (Schulman 2020), must be 0 where it is a copy.
+ * Throws REFERENCE_DIFFERS.
+ */
+export async function checkReference(session: Session, batch: Batch): Promise<void> {
+  const { driver, objective, reference, log } = session;
+  const request = objective.passes(batch).find((pass) => pass.of === 'policy');
+  if (reference === undefined || request === undefined) return;
+  const pass = { ...request, outputs: ['logps'], gradient: false } as const;
+  const policy = await driver.forward({ ...pass, view: 'policy' } satisfies Pass);
+  const frozen = await reference.score({ ...pass, key: 'reference', view: 'reference' } satisfies Pass);
+  const { kl } = driver.measure(() => ({ kl: { value: k3(policy, frozen), reduce: 'mean' } }));
+  for (const tensor of [...Object.values(policy), ...Object.values(frozen)]) tensor.dispose();
+  driver.release();
+  const { kind } = reference;
+  const fingerprint = (await reference.fingerprint()).slice(0, 12);
+  const figure = kl?.value ?? Number.NaN;
+  if (sameAsPolicy.has(kind) && !(Math.abs(figure) <= bound)) {
+    throw failure('REFERENCE_DIFFERS', { kind, fingerprint, kl: figure, bound });
+  }
+  const bytesResident = reference.bytesResident();
+  log.info(
+    { kind, fingerprint, bytesResident, kl: figure },
+    `reference: ${kind} ${fingerprint}, KL at step 0 is ${figure}`,
+  );
+}
+
+/** mean(exp(r - p) - 1 - (r - p)): never negative, and 0 only where the log-probabilities agree. */
+function k3(policy: Outputs, frozen: Outputs) {
+  const difference = (frozen.logps as NonNullable<Outputs['logps']>).sub(policy.logps as NonNullable<Outputs['logps']>);
+  return difference.exp().sub(1).sub(difference).mean();
+}
