@@ -1,0 +1,67 @@
+import * as tf from '@tensorflow/tfjs';
+import { failure } from './errors.ts';
+import { countBuffers, type EngineMemory } from './memory.ts';
+import { loadNative, type NativeRuntime } from './native.ts';
+import { loadWasm } from './wasm.ts';
+
+/** The engines there are, fastest first. */
+export const engineNames = ['native', 'wasm', 'cpu'] as const;
+export type EngineName = (typeof engineNames)[number];
+export type EngineChoice = EngineName | 'auto';
+
+/** The tensor engine that runs in this thread. */
+export interface Engine {
+  readonly name: EngineName;
+  /** Version of what computes: TensorFlow's, or that of the tfjs backend. */
+  readonly version: string;
+  /** Only on the native engine: TensorFlow's operations by name, and compiled functions. */
+  readonly native?: NativeRuntime;
+  /** What lives in the engine, bytes by unique buffer, counted since it was opened. */
+  memory(): EngineMemory;
+}
+
+/**
+ * Opens an engine and makes it the current backend of tfjs. `auto` is what `MOORING_ENGINE` says, else the native engine
+ * where it is installed, else wasm with one line to `log` that says what this costs and how to change it.
+ * Throws `ENGINE_UNKNOWN`, `ENGINE_NOT_INSTALLED`, `ENGINE_LOAD_FAILED` and `ENGINE_BACKEND_FAILED`.
+ */
+export async function openEngine(
+  choice: EngineChoice = 'auto',
+  log: (line: string) => void = console.warn,
+): Promise<Engine> {
+  const memory = countBuffers();
+  const name = resolveChoice(choice);
+  if (name !== 'auto') return { ...(await openers[name]()), memory };
+  try {
+    return { ...(await openers.native()), memory };
+  } catch (error) {
+    log(fallbackLine(error as Error));
+    return { ...(await openers.wasm()), memory };
+  }
+}
+
+const openers: Record<EngineName, () => Promise<Omit<Engine, 'memory'>>> = {
+  async native() {
+    const native = await loadNative();
+    return { name: 'native', version: native.backend.binding.TF_Version, native };
+  },
+  async wasm() {
+    return { name: 'wasm', version: await loadWasm() };
+  },
+  async cpu() {
+    if (!(await tf.setBackend('cpu'))) throw failure('ENGINE_BACKEND_FAILED', { name: 'cpu' });
+    return { name: 'cpu', version: tf.version_cpu };
+  },
+};
+
+function resolveChoice(choice: EngineChoice): EngineChoice {
+  const fromUser = choice === 'auto' && process.env.MOORING_ENGINE;
+  const name = fromUser || choice;
+  const known: readonly string[] = ['auto', ...engineNames];
+  if (known.includes(name)) return name as EngineChoice;
+  throw failure('ENGINE_UNKNOWN', { name, origin: fromUser ? 'MOORING_ENGINE' : 'openEngine' });
+}
+
+function fallbackLine(error: Error): string {
+  return `${error.message} Going on with wasm`;
+}
