@@ -1,0 +1,3 @@
+export { type ToyRun, toyRun } from './run.ts';
+export { toy } from './toy.ts';
+export { type SeenCall, watch } from './watch.ts';
