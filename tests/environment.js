@@ -1,8 +1,19 @@
 import { TestEnvironment } from 'jest-environment-node';
 
 // the native engine makes its arrays in the outer realm, and tfjs recognises typed arrays by `instanceof`
-const shared = [Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Uint8ClampedArray, Uint16Array, Uint32Array, BigInt64Array];
+const shared = [
+  Float32Array,
+  Float64Array,
+  Int8Array,
+  Int16Array,
+  Int32Array,
+  Uint8ClampedArray,
+  Uint16Array,
+  Uint32Array,
+  BigInt64Array,
+];
 
+// biome-ignore lint/style/noDefaultExport: jest takes the default export
 export default class Environment extends TestEnvironment {
   constructor(config, context) {
     super(config, context);

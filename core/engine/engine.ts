@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
+import { MooringError } from '../errors.ts';
 import { failure } from './errors.ts';
 import { countBuffers, type EngineMemory } from './memory.ts';
 import { loadNative, type NativeRuntime } from './native.ts';
+import { registerSegmentSum } from './segmentSum.ts';
 import { loadWasm } from './wasm.ts';
 
 /** The engines there are, fastest first. */
@@ -35,7 +37,8 @@ export async function openEngine(
   try {
     return { ...(await openers.native()), memory };
   } catch (error) {
-    log(fallbackLine(error as Error));
+    if (!(error instanceof MooringError)) throw error;
+    log(fallbackLine(error));
     return { ...(await openers.wasm()), memory };
   }
 }
@@ -49,7 +52,9 @@ const openers: Record<EngineName, () => Promise<Omit<Engine, 'memory'>>> = {
     return { name: 'wasm', version: await loadWasm() };
   },
   async cpu() {
+    registerSegmentSum('cpu');
     if (!(await tf.setBackend('cpu'))) throw failure('ENGINE_BACKEND_FAILED', { name: 'cpu' });
+    Reflect.set(tf.backend(), 'firstUse', false); // or it advertises tfjs-node, in a banner
     return { name: 'cpu', version: tf.version_cpu };
   },
 };
@@ -62,6 +67,8 @@ function resolveChoice(choice: EngineChoice): EngineChoice {
   throw failure('ENGINE_UNKNOWN', { name, origin: fromUser ? 'MOORING_ENGINE' : 'openEngine' });
 }
 
-function fallbackLine(error: Error): string {
-  return `${error.message} Going on with wasm`;
+/** Measured on 2 cores: a product of 1024 x 1024 matrices at 30 against 160 GFLOP/s, a naive 5M DPO step 16 against 0.5 s. */
+function fallbackLine(error: MooringError): string {
+  const why = error.code !== 'ENGINE_NOT_INSTALLED' ? ` ${error.entry.fact}` : '';
+  return `Running on the wasm engine, where a training step takes about 30 times as long as on the native one; \`mooring engine install\` sets that up.${why}`;
 }

@@ -1,9 +1,22 @@
 import * as tf from '@tensorflow/tfjs';
-import { version_wasm } from '@tensorflow/tfjs-backend-wasm';
 import { failure } from './errors.ts';
+import { registerSegmentSum } from './segmentSum.ts';
 
-/** Starts the WebAssembly engine with the kernels that training needs; returns its version. */
+/**
+ * Starts the WebAssembly engine, with SIMD, on one thread (its threaded build needs browser workers), and with the kernel
+ * that training lacks there. Returns its version. Throws `ENGINE_BACKEND_FAILED`.
+ */
 export async function loadWasm(): Promise<string> {
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  const before = events.map((event) => process.rawListeners(event));
+  // loaded only when wanted: the native engine does without its megabytes
+  const { version_wasm } = await import('@tensorflow/tfjs-backend-wasm');
+  registerSegmentSum('wasm');
   if (!(await tf.setBackend('wasm'))) throw failure('ENGINE_BACKEND_FAILED', { name: 'wasm' });
+
+  // its loader adds handlers for the whole process that throw again whatever they get, over the program's own
+  for (const [index, event] of events.entries())
+    for (const listener of process.rawListeners(event))
+      if (!before[index]?.includes(listener)) process.removeListener(event, listener as () => void);
   return version_wasm;
 }
