@@ -6,9 +6,10 @@ import { exportRun } from './export.ts';
 import { failure } from './failure.ts';
 import { Ledger } from './ledger.ts';
 import type { StepRecord } from './lifecycle.ts';
+import { loadModel, modelUses } from './load-model.ts';
 import { createLog } from './log.ts';
 import { checkOptions, type Locate, nearest } from './options.ts';
-import type { Plugin } from './plugin.ts';
+import type { Plugin, Services, Uses } from './plugin.ts';
 import { coreUses, countSteps, RunState, type Session } from './session.ts';
 import type { Log } from './tokens.ts';
 import { train } from './trainer.ts';
@@ -100,6 +101,25 @@ export class Trainer {
       const { step, stopReason, record, evaluation } = session.run;
       const seconds = (performance.now() - started) / 1000;
       return { steps: step, seconds, stopReason, record, evaluation, written };
+    } finally {
+      assembly.close();
+    }
+  }
+
+  /**
+   * Loads the model and hands services to `body`, without training: for scoring, generating and scripts.
+   *
+   *     await trainer.withServices({ generator: Generator }, ({ generator }) => generator.generate([[1, 2]], { maxNewTokens: 8 }));
+   */
+  async withServices<Used extends Uses, Result>(
+    uses: Used,
+    body: (services: Services<Used>) => Promise<Result>,
+  ): Promise<Result> {
+    const assembly = this.assemble();
+    try {
+      const services = await assembly.open({ ...modelUses, ...uses });
+      await loadModel(services, assembly.hooks.call);
+      return await body(services);
     } finally {
       assembly.close();
     }

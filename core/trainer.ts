@@ -1,6 +1,7 @@
 import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
 import type { Step } from './lifecycle.ts';
+import { loadModel } from './load-model.ts';
 import { type Figures, reduceFigures, runMicroStep, totalCounts } from './micro-step.ts';
 import { clipCoefficient } from './optim/clip.ts';
 import { checkReference } from './provenance.ts';
@@ -9,16 +10,13 @@ import type { Settings } from './tokens.ts';
 
 /** The algorithm of preference tuning. Everything that is not here is a plugin's: losses, references, adapters, shards. */
 export async function train(session: Session): Promise<void> {
-  const { hooks, run, config, data, driver, store, optimizer, model, reference, ledger, runner } = session;
+  const { hooks, run, config, data, store, optimizer, reference, ledger, runner } = session;
   const { gradientAccumulationSteps, maxGradNorm, evalEverySteps } = config.train;
   const { perEpoch, steps } = countSteps(config, data.batchesPerEpoch);
 
   // shapes first, then weights, then the reference that is made of them
   await hooks.setup({ run });
-  for (const spec of model.parameters) store.define(spec);
-  await hooks.modelDefined({ model, define: driver.define });
-  for await (const [name, value] of model.load()) store.load(name, value);
-  await hooks.modelReady({ model });
+  await loadModel(session, hooks);
   await hooks.refInit({ reference });
   await hooks.trainBegin({ run });
 
