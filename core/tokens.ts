@@ -1,11 +1,6 @@
-import type { Tensor } from '@tensorflow/tfjs';
-import type { Batch } from './batch.ts';
-import type { RunConfig as RunConfigContract } from './config.ts';
-import type { Engine as EngineContract } from './engine/engine.ts';
-import type { DefineParameter } from './lifecycle.ts';
-import type { Block, Model as ModelContract, OutputName, Outputs, ParameterSpec, Pass, Tensors } from './model.ts';
-import type { Cell } from './parameters/cell.ts';
-import type { Rows } from './rows.ts';
+import type * as Contract from './contracts.ts';
+
+export type * from './contracts.ts';
 
 /** A typed name of a service. `usualProvider` is the plugin to name when nobody provides it. */
 export interface Token<Service> {
@@ -21,240 +16,36 @@ export function token<Service>(name: string, usualProvider: string): Token<Servi
   return { name, symbol: Symbol.for(`mooring/${name}`), usualProvider };
 }
 
-/** A pass as an objective asks for it: `of` says whose figures, the core adds view, mode and dropout. */
-export interface PassRequest {
-  readonly key: string;
-  readonly of: 'policy' | 'reference';
-  readonly rows: Rows;
-  readonly outputs: readonly OutputName[];
-}
-
-/** Live values of a step, after the `settings` taps: `learningRate`, `beta`, ... */
-export type Settings = Readonly<Record<string, number>> & {
-  readonly learningRate: number;
-};
-
-/** One addend of the loss: a scalar sum, and which of the batch's counts it is divided by, over the whole step. */
-export interface LossTerm {
-  readonly name: string;
-  /** Scalar. */
-  readonly sum: Tensor;
-  /** A name in the batch's `counts`: `row`, `token`, ... */
-  readonly per: string;
-}
-
-/** What an objective and the `lossTerms` and `metrics` taps see of a micro-batch. */
-export interface LossInputs {
-  readonly batch: Batch;
-  /** Outputs by pass key. */
-  readonly outputs: Readonly<Record<string, Outputs>>;
-  readonly settings: Settings;
-}
-
-/** A logged figure: how those of a step's micro-batches become one. A mean is weighted by `weight` (default 1). */
-export interface Metric {
-  readonly value: Tensor | number;
-  readonly reduce: 'mean' | 'sum' | 'max';
-  readonly weight?: number;
-}
-
-/** What is trained: which passes a batch needs, and the loss over their outputs. */
-export interface Objective {
-  /** The kind of batch that it reads. */
-  readonly accepts: string;
-  passes(batch: Batch): readonly PassRequest[];
-  /** Pure: differentiated by the core with respect to the outputs of the policy's passes. */
-  terms(inputs: LossInputs): readonly LossTerm[];
-  /** Figures for the record, under the field's names. */
-  metrics?(inputs: LossInputs): Readonly<Record<string, Metric>>;
-}
-
-/** Parameters that a reference can be moved by, shard-local: nothing is gathered. */
-export interface MovableParameters {
-  readonly names: readonly string[];
-  /** The caller disposes it. */
-  read(name: string): Tensor;
-  /** Takes ownership of `value`. */
-  write(name: string, value: Tensor): void;
-}
-
-/** The frozen model that the policy is compared with. */
-export interface Reference {
-  /** `clone`, `adapters-off`, `adapter-snapshot`, `reload` or `cached`. */
-  readonly kind: string;
-  /** Identity of its weights. */
-  fingerprint(): Promise<string>;
-  /** Bytes that exist only for it, by unique buffer. */
-  bytesResident(): number;
-  score(pass: Pass): Promise<Outputs>;
-  readonly parameters?: MovableParameters;
-}
-
-/** The accumulated gradients of a step. */
-export interface Gradients {
-  readonly names: readonly string[];
-  /** The caller disposes it. */
-  read(name: string): Tensor;
-  /** Takes ownership of `value`. */
-  write(name: string, value: Tensor): void;
-  /** The 2-norm over all of them. */
-  globalNorm(): number;
-  /** Frees them all. */
-  clear(): void;
-}
-
-/** Holds every parameter by name and view. The view `policy` is the one that trains. */
-export interface ParameterStore {
-  define(spec: ParameterSpec): void;
-  readonly names: readonly string[];
-  spec(name: string): ParameterSpec;
-  /** Sets a parameter's value for the first time; takes ownership. */
-  load(name: string, value: Tensor): void;
-  /** A parameter's value in a view; the caller disposes it. */
-  read(name: string, view: string): Tensor;
-  /** Replaces a parameter's value in a view; takes ownership. */
-  write(name: string, view: string, value: Tensor): void;
-  /** Changes a parameter of the policy in place, as optimizers do: `change` gets its cell, which stays the store's. */
-  update(name: string, change: (cell: Cell) => void): void;
-  isTrainable(name: string): boolean;
-  setTrainable(name: string, isTrainable: boolean): void;
-  /** Adds to a parameter's gradient; takes ownership. */
-  accumulate(name: string, gradient: Tensor): void;
-  readonly gradients: Gradients;
-  /** A snapshot of the policy under a new name: it costs nothing until a parameter is trained, then that parameter's bytes. */
-  addView(view: string): void;
-  removeView(view: string): void;
-  /** Bytes of buffers that only this view holds. */
-  bytesResident(view: string): number;
-  /** A hash of a view's names, shapes and values, the same on every engine and for any number of ranks. */
-  fingerprint(view: string): Promise<string>;
-  dispose(): void;
-}
-
-/** Moves the policy along the accumulated gradients. */
-export interface Optimizer {
-  step(gradients: Gradients, options: { learningRate: number; scale: number }): void;
-  /** The state by name: `<parameter>/<moment>`; the caller disposes the tensors. */
-  save(): {
-    json: unknown;
-    tensors: Iterable<readonly [name: string, value: Tensor]>;
-  };
-  load(state: { json: unknown; tensors: Iterable<readonly [name: string, value: Tensor]> }): void;
-  dispose(): void;
-}
-
-/** Batches in their order, from any position on, epoch after epoch. */
-export interface DataSource {
-  /** Identity of data, tokenizer and options. */
-  readonly fingerprint: string;
-  readonly batchesPerEpoch: number;
-  /** Endless for training: the consumer decides when to stop. `position` counts batches already consumed. */
-  open(position: number): AsyncIterableIterator<Batch>;
-}
-
-/** Text to token ids and back. */
-export interface Tokenizer {
-  readonly vocabularySize: number;
-  readonly padId: number;
-  readonly eosId: number | undefined;
-  readonly eosToken: string | undefined;
-  /** Adds special tokens as the tokenizer's own post-processor does unless told not to. */
-  encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
-  decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
-  /** A conversation as text, by the model's chat template. */
-  applyChatTemplate(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
-  /** Files to copy beside saved weights: tokenizer.json, chat template, ... (absolute paths) */
-  readonly files: readonly string[];
-}
-
-/** A message of a conversation. */
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-}
-
-/** How to continue a prompt. Temperature 0 is greedy. */
-export interface GenerateOptions {
-  readonly maxNewTokens: number;
-  readonly temperature?: number;
-  readonly seed?: number;
-  /** Goes on after the end-of-sequence token. */
-  readonly ignoreEos?: boolean;
-  readonly view?: string;
-}
-
-/** Continues prompts of token ids, all at once; returns only the new ids. */
-export interface Generator {
-  generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<number[][]>;
-}
-
-/** Runs passes over the model's blocks, forward and backward. */
-export interface Driver {
-  /** With `pass.gradient`, keeps each block's input until `backward` or `release`. The caller disposes the outputs. */
-  forward(pass: Pass): Promise<Outputs>;
-  /** The loss and the gradients of it with respect to each policy pass's `logps`: pure arithmetic on outputs. */
-  differentiate(
-    outputs: Readonly<Record<string, Outputs>>,
-    keys: readonly string[],
-    loss: () => Tensor,
-  ): { value: Tensor; gradients: Readonly<Record<string, Tensor>> };
-  /** Reads figures that are pure arithmetic on outputs, and frees what they needed. */
-  measure(
-    figures: () => Readonly<Record<string, Metric>>,
-  ): Readonly<Record<string, Metric & { readonly value: number }>>;
-  /** Hands the gradients of the parameters to the store. `gradient`: of the loss by `logps`, `[tokens]`; disposed here. */
-  backward(pass: Pass, gradient: Tensor): Promise<void>;
-  /** Adds a plugin's parameter to a block, under the local name by which its taps read it. */
-  readonly define: DefineParameter;
-  /** Runs one block of a pass with the given inputs, with its hooks and taps: what `forward` does for each. The caller disposes. */
-  runBlock(block: Block, pass: Pass, inputs: Tensors): Promise<Tensors>;
-  /** Frees what forward passes kept for a backward pass that will not come. */
-  release(): void;
-}
-
-/** Learning rate of a step, counted from 1, out of `steps`. */
-export interface Schedule {
-  learningRate(step: number, steps: number): number;
-}
-
-/** Reproducible random numbers: a stream for each key, the same on every machine. */
-export interface Random {
-  stream(...key: readonly (string | number)[]): {
-    /** In [0, 1). */ next(): number /** In [0, below). */;
-    integer(below: number): number;
-  };
-}
-
-/** Milliseconds, from any fixed point. */
-export interface Clock {
-  now(): number;
-}
-
-/** Structured messages for people: details first, as in `log.warn({ step }, 'loss above the limit')`. */
-export interface Log {
-  debug(details: object, message: string): void;
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
-}
-
-export const Objective = token<Objective>('Objective', 'dpo');
-export const Reference = token<Reference>('Reference', 'ref-clone');
-export const ParameterStore = token<ParameterStore>('ParameterStore', 'core');
-export const Optimizer = token<Optimizer>('Optimizer', 'core');
-export const DataSource = token<DataSource>('DataSource', 'preference-data');
-export const EvaluationData = token<DataSource>('EvaluationData', 'preference-data');
-export type Engine = EngineContract;
-export const Engine = token<EngineContract>('Engine', 'core');
-export type Model = ModelContract;
-export const Model = token<ModelContract>('Model', 'causal-lm');
-export const Tokenizer = token<Tokenizer>('Tokenizer', 'tokenizer');
-export const Generator = token<Generator>('Generator', 'causal-lm');
-export const Driver = token<Driver>('Driver', 'core');
-export const Schedule = token<Schedule>('Schedule', 'core');
-export const Random = token<Random>('Random', 'core');
-export const Clock = token<Clock>('Clock', 'core');
-export const Log = token<Log>('Log', 'core');
-export type RunConfig = RunConfigContract;
+// each token has the name of the interface that its service keeps
+export const Objective = token<Contract.Objective>('Objective', 'dpo');
+export const Reference = token<Contract.Reference>('Reference', 'ref-clone');
+export const ParameterStore = token<Contract.ParameterStore>('ParameterStore', 'core');
+export const Optimizer = token<Contract.Optimizer>('Optimizer', 'core');
+export const DataSource = token<Contract.DataSource>('DataSource', 'preference-data');
+export const EvaluationData = token<Contract.DataSource>('EvaluationData', 'preference-data');
+export const Engine = token<Contract.Engine>('Engine', 'core');
+export const Model = token<Contract.Model>('Model', 'causal-lm');
+export const Tokenizer = token<Contract.Tokenizer>('Tokenizer', 'tokenizer');
+export const Generator = token<Contract.Generator>('Generator', 'causal-lm');
+export const Driver = token<Contract.Driver>('Driver', 'core');
+export const Schedule = token<Contract.Schedule>('Schedule', 'core');
+export const Random = token<Contract.Random>('Random', 'core');
+export const Clock = token<Contract.Clock>('Clock', 'core');
+export const Log = token<Contract.Log>('Log', 'core');
 /** The checked run configuration: paths and train settings. */
-export const RunConfig = token<RunConfigContract>('RunConfig', 'core');
+export const RunConfig = token<Contract.RunConfig>('RunConfig', 'core');
+export type Objective = Contract.Objective;
+export type Reference = Contract.Reference;
+export type ParameterStore = Contract.ParameterStore;
+export type Optimizer = Contract.Optimizer;
+export type DataSource = Contract.DataSource;
+export type Engine = Contract.Engine;
+export type Model = Contract.Model;
+export type Tokenizer = Contract.Tokenizer;
+export type Generator = Contract.Generator;
+export type Driver = Contract.Driver;
+export type Schedule = Contract.Schedule;
+export type Random = Contract.Random;
+export type Clock = Contract.Clock;
+export type Log = Contract.Log;
+export type RunConfig = Contract.RunConfig;

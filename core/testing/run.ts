@@ -1,4 +1,4 @@
-import type { TrainSettings, trainSchema } from '../config.ts';
+import type { RunInput } from '../config.ts';
 import { createTrainer, type Trainer } from '../create-trainer.ts';
 import type { Plugin } from '../plugin.ts';
 import type { Log } from '../tokens.ts';
