@@ -22,7 +22,8 @@ export const Reference = token<Contract.Reference>('Reference', 'ref-clone');
 export const ParameterStore = token<Contract.ParameterStore>('ParameterStore', 'core');
 export const Optimizer = token<Contract.Optimizer>('Optimizer', 'core');
 export const DataSource = token<Contract.DataSource>('DataSource', 'preference-data');
-export const EvaluationData = token<Contract.DataSource>('EvaluationData', 'preference-data');
+/** `undefined` where a run names no evaluation data. */
+export const EvaluationData = token<Contract.DataSource | undefined>('EvaluationData', 'preference-data');
 export const Engine = token<Contract.Engine>('Engine', 'core');
 export const Model = token<Contract.Model>('Model', 'causal-lm');
 export const Tokenizer = token<Contract.Tokenizer>('Tokenizer', 'tokenizer');
