@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { failure } from './errors.ts';
 import { registerSegmentSum } from './segmentSum.ts';
+import { replaceWasmMatMul } from './wasmMatMul.ts';
 
 /**
  * Starts the WebAssembly engine, with SIMD, on one thread (its threaded build needs browser workers), and with the kernel
@@ -12,6 +13,7 @@ export async function loadWasm(): Promise<string> {
   // loaded only when wanted: the native engine does without its megabytes
   const { version_wasm } = await import('@tensorflow/tfjs-backend-wasm');
   registerSegmentSum('wasm');
+  replaceWasmMatMul();
   if (!(await tf.setBackend('wasm'))) throw failure('ENGINE_BACKEND_FAILED', { name: 'wasm' });
 
   // its loader adds handlers for the whole process that throw again whatever they get, over the program's own
