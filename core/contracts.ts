@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Batch } from './batch.ts';
-import type { DefineParameter } from './lifecycle.ts';
+import type { DefineParameter } from './hook-arguments.ts';
 import type { Block, OutputName, Outputs, ParameterSpec, Pass, Tensors } from './model.ts';
 import type { Cell } from './parameters/cell.ts';
 import type { Rows } from './rows.ts';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
+import type { DefineParameter } from './hook-arguments.ts';
 import type { Hooks } from './hooks/registry.ts';
-import type { DefineParameter } from './lifecycle.ts';
 import type { Block, Model, Outputs, Pass, Tensors } from './model.ts';
 import type { Rows } from './rows.ts';
 import { Scope, type ScopeSource } from './scope.ts';

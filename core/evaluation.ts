@@ -1,5 +1,5 @@
 import { failure } from './failure.ts';
-import type { StepRecord } from './lifecycle.ts';
+import type { StepRecord } from './hook-arguments.ts';
 import { type Figures, reduceFigures, runMicroStep } from './micro-step.ts';
 import type { Session } from './session.ts';
 import { settingsOf } from './trainer.ts';

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import type { Run } from './hook-arguments.ts';
 import type { CallFace } from './hooks/registry.ts';
-import type { Run } from './lifecycle.ts';
 import { replaceFolder } from './parameters/writeAside.ts';
 
 /**

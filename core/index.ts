@@ -3,7 +3,6 @@ export type { Batch, PreferenceBatch, TextBatch } from './batch.ts';
 export { type RunInput, runSchema, type TrainSettings, trainSchema } from './config.ts';
 export { createTrainer, type Trainer, type TrainerOptions, type TrainResult } from './create-trainer.ts';
 export * from './errors.ts';
-export type { TapOrder } from './hooks/kinds.ts';
 export type {
   BlockVisit,
   DefineParameter,
@@ -13,7 +12,8 @@ export type {
   Run,
   Step,
   StepRecord,
-} from './lifecycle.ts';
+} from './hook-arguments.ts';
+export type { TapOrder } from './hooks/kinds.ts';
 export { type HookName, hookNames, hookTable } from './lifecycle.ts';
 export { createLog, type LogLevel } from './log.ts';
 export type {

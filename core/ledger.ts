@@ -1,5 +1,5 @@
+import type { LedgerEntry } from './hook-arguments.ts';
 import type { TapMeter } from './hooks/runner.ts';
-import type { LedgerEntry } from './lifecycle.ts';
 
 /** Tensors and bytes of unique buffers that exist at a moment, as the engine counts them. */
 export interface MemoryCount {

@@ -1,8 +1,17 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Batch } from './batch.ts';
 import type { RunConfig, TrainSettings } from './config.ts';
+import type {
+  BlockVisit,
+  DefineParameter,
+  ParameterRead,
+  Projection,
+  Run,
+  Step,
+  StepRecord,
+} from './hook-arguments.ts';
 import type * as Kind from './hooks/kinds.ts';
-import type { Block, Model, ModuleSpec, Outputs, ParameterSpec, Pass } from './model.ts';
+import type { Model, Outputs, Pass } from './model.ts';
 import type { Gradients, LossInputs, LossTerm, Metric, Random, Reference, Settings } from './tokens.ts';
 
 /** What every hook is, in lifecycle order: its kind, its arguments, and what a returned value does. */
@@ -191,74 +200,3 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
 
 /** The hooks' names in lifecycle order. */
 export const hookNames = Object.keys(hookTable) as HookName[];
-
-/** A run as plugins see it. */
-export interface Run {
-  readonly config: RunConfig;
-  /** Optimizer steps done. */
-  readonly step: number;
-  readonly steps: number;
-  readonly rank: number;
-  readonly ranks: number;
-  /** Aborts when the run is asked to stop. */
-  readonly signal: AbortSignal;
-  /** Ends the run after the step in progress. */
-  requestStop(reason: string): void;
-  /** Evaluates on `evalData`; figures carry `eval_` before their names. Throws NO_EVALUATION_DATA. */
-  evaluate(): Promise<StepRecord>;
-  /** What the plugins have used so far: milliseconds, tensors and bytes. */
-  ledger(): readonly LedgerEntry[];
-}
-
-/** An optimizer step: `index` counts from 1. */
-export interface Step {
-  readonly index: number;
-  readonly steps: number;
-  readonly epoch: number;
-}
-
-/** Figures of a step, under the field's names. */
-export type StepRecord = Readonly<Record<string, number>>;
-
-/** A visit of a pass to a block; `next` is the block that comes after it, to prefetch. */
-export interface BlockVisit {
-  readonly block: Block;
-  readonly pass: Pass;
-  readonly next: Block | undefined;
-}
-
-/** A parameter being read inside a block. */
-export interface ParameterRead {
-  readonly block: Block;
-  readonly parameter: ParameterSpec;
-  readonly view: string;
-  /** A parameter that a plugin defined for this block, by the local name it chose. */
-  readonly read: (local: string) => Tensor;
-}
-
-/** A linear or embedding inside a block, its output already computed. */
-export interface Projection {
-  readonly block: Block;
-  readonly name: string;
-  readonly module: ModuleSpec;
-  /** `[tokens, in]`, or ids `[tokens]` for an embedding. */
-  readonly input: Tensor;
-  readonly weight: () => Tensor;
-  readonly view: string;
-  readonly read: (local: string) => Tensor;
-}
-
-/** Adds a parameter to a block: it becomes an input of the block, so that tfjs differentiates taps that read it. */
-export type DefineParameter = (block: string, local: string, spec: ParameterSpec, value: Tensor) => void;
-
-/** What one plugin used: by hook, over the run. */
-export interface LedgerEntry {
-  readonly plugin: string;
-  readonly hook: string;
-  readonly calls: number;
-  readonly milliseconds: number;
-  /** Tensors created less tensors freed. */
-  readonly tensors: number;
-  /** Bytes of unique buffers created less those freed. */
-  readonly bytes: number;
-}

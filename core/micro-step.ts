@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
-import type { Step } from './lifecycle.ts';
+import type { Step } from './hook-arguments.ts';
 import type { DropoutKey, Outputs, Pass } from './model.ts';
 import type { Session } from './session.ts';
 import type { LossInputs, LossTerm, Metric, Settings } from './tokens.ts';

@@ -1,6 +1,26 @@
 import { distance } from 'fastest-levenshtein';
 import { failure } from './failure.ts';
-import type { SchemaIssue, StandardSchema } from './plugin.ts';
+
+/** A schema of any library that follows the Standard Schema specification (standardschema.dev): zod, valibot, arktype. */
+export interface StandardSchema<Input, Output> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+  };
+}
+
+/** What a schema says of a value. */
+export type SchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+
+/** What is wrong with a value, and where in it. */
+export interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
 
 /** Says where an option stands, for messages: `run.yaml:12, plugins[1].dpo.beta`. */
 export type Locate = (path: readonly PropertyKey[]) => string;

@@ -1,30 +1,9 @@
 import type { TapFace } from './hooks/registry.ts';
-import type { Locate } from './options.ts';
+import type { Locate, StandardSchema } from './options.ts';
 import type { Log, Token } from './tokens.ts';
 
 /** The version of the plugin API that this release speaks. */
 export const apiVersion = 1;
-
-/** A schema of any library that follows the Standard Schema specification (standardschema.dev): zod, valibot, arktype. */
-export interface StandardSchema<Input, Output> {
-  readonly '~standard': {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
-    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
-  };
-}
-
-/** What a schema says of a value. */
-export type SchemaResult<Output> =
-  | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly SchemaIssue[] };
-
-/** What is wrong with a value, and where in it. */
-export interface SchemaIssue {
-  readonly message: string;
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
-}
 
 /** Services that a plugin uses, by the names it gives them. */
 export type Uses = Readonly<Record<string, Token<unknown> | OptionalToken<unknown>>>;

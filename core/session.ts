@@ -1,8 +1,8 @@
 import type { RunConfig } from './config.ts';
 import { failure } from './failure.ts';
+import type { Run, StepRecord } from './hook-arguments.ts';
 import type { CallFace, Hooks } from './hooks/registry.ts';
 import type { Ledger } from './ledger.ts';
-import type { Run, StepRecord } from './lifecycle.ts';
 import { optional, type Services } from './plugin.ts';
 import * as Tokens from './tokens.ts';
 

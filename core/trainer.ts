@@ -1,6 +1,6 @@
 import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
-import type { Step } from './lifecycle.ts';
+import type { Step } from './hook-arguments.ts';
 import { loadModel } from './load-model.ts';
 import { type Figures, reduceFigures, runMicroStep, totalCounts } from './micro-step.ts';
 import { clipCoefficient } from './optim/clip.ts';
