@@ -1,0 +1,22 @@
+import type { Driver, MovableParameters, ParameterStore, Reference } from 'mooring';
+
+/** The view that holds the reference's parameters. */
+export const view = 'reference';
+
+/** The reference whose parameters are a snapshot of the policy's, scored in evaluation mode and without gradients. */
+export function createClonedReference(store: ParameterStore, driver: Driver): Reference {
+  const parameters: MovableParameters = {
+    get names() {
+      return store.names;
+    },
+    read: (name) => store.read(name, view),
+    write: (name, value) => store.write(name, view, value),
+  };
+  return {
+    kind: 'clone',
+    parameters,
+    fingerprint: () => store.fingerprint(view),
+    bytesResident: () => store.bytesResident(view),
+    score: (pass) => driver.forward({ ...pass, view, gradient: false, dropout: undefined }),
+  };
+}
