@@ -1,0 +1,123 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Block, BlockScope, Tensors } from 'mooring';
+import { type Activation, activations } from './activations.ts';
+import type { DecoderConfig } from './config.ts';
+import { embeddingLayout, headLayout, type Layout, layerLayout } from './layout.ts';
+import { type AttentionSetting, attention, attentionWithPast } from './primitives/attention.ts';
+import { activate, gated } from './primitives/feed-forward.ts';
+import { logProbabilities, tokenFigures } from './primitives/log-probabilities.ts';
+import { layerNormalize, rmsNormalize } from './primitives/norm.ts';
+import { takeRows } from './primitives/rows.ts';
+
+/** A decoder's blocks in the order that they run: embedding, layers, head. */
+export function decoderBlocks(config: DecoderConfig): (Block & Layout)[] {
+  return [
+    {
+      ...embeddingLayout(config),
+      name: 'embedding',
+      kind: 'embedding',
+      run: (scope, inputs) => ({ hidden: embed(config, scope, inputs) }),
+    },
+    ...Array.from({ length: config.layers }, (_, index): Block & Layout => ({
+      ...layerLayout(config, index),
+      name: `layer ${index}`,
+      kind: 'layer',
+      run: (scope, inputs) => runLayer(config, index, scope, inputs),
+    })),
+    {
+      ...headLayout(config),
+      name: 'head',
+      kind: 'head',
+      run: (scope, inputs) => runHead(config, scope, inputs),
+    },
+  ];
+}
+
+function embed({ family }: DecoderConfig, scope: BlockScope, inputs: Tensors): tf.Tensor {
+  const tokens = scope.embedding(family.embedding, input(inputs, 'ids')); // [batch * time, hidden]
+  const hidden =
+    family.positionEmbedding === undefined
+      ? tokens
+      : tf.add(tokens, scope.embedding(family.positionEmbedding, input(inputs, 'positions')));
+  return drop(hidden, inputs.embeddingDropout);
+}
+
+function runLayer(config: DecoderConfig, index: number, scope: BlockScope, inputs: Tensors): Tensors {
+  const names = config.family.layerNames;
+  const hidden = input(inputs, 'hidden');
+  const [query, key, value] = project(config, scope, norm(config, scope, names.attentionNorm, hidden));
+  const setting = attentionSetting(config, index, scope, inputs);
+  const { pastKey, pastValue } = inputs;
+  const seen =
+    pastKey === undefined || pastValue === undefined
+      ? { context: attention(query, key, value, setting) }
+      : attentionWithPast(query, key, value, setting, { key: pastKey, value: pastValue });
+  const { context, ...past } = seen;
+  const attended = scope.linear(names.attentionOutput, context);
+  const middle = tf.add(hidden, drop(attended, inputs.attentionOutputDropout));
+  const fed = feedForward(config, scope, norm(config, scope, names.feedForwardNorm, middle));
+  return { hidden: tf.add(middle, drop(fed, inputs.feedForwardDropout)), ...past };
+}
+
+/** Only rows that predict a target are normalised and multiplied by the vocabulary. */
+function runHead(config: DecoderConfig, scope: BlockScope, inputs: Tensors): Tensors {
+  const { finalNorm, head } = config.family;
+  const label = input(inputs, 'label');
+  const local = `${head}.weight`;
+  const hidden = norm(config, scope, finalNorm, takeRows(input(inputs, 'hidden'), input(inputs, 'source')));
+  const prediction = { hidden, weight: scope.parameter(local), label };
+  const figures = scope.needsValue ? tokenFigures(prediction, scope.outputs) : {};
+  if (!scope.outputs.includes('logps')) return figures;
+  const value = figures.logps ?? tf.zeros(label.shape);
+  return { ...figures, logps: logProbabilities(prediction, value, { isWeightFrozen: !scope.isDifferentiated(local) }) };
+}
+
+/** Queries, keys and values, `[batch * time, heads * headSize]`, each head normalised where the family does that. */
+function project(config: DecoderConfig, scope: BlockScope, normal: tf.Tensor): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  const { projections, headNorms } = config.family.layerNames;
+  const parts =
+    projections.length === 1
+      ? tf.split(scope.linear(projections[0], normal), 3, -1)
+      : projections.map((name) => scope.linear(name, normal));
+  const [query, key, value] = parts as [tf.Tensor, tf.Tensor, tf.Tensor];
+  if (headNorms === undefined) return [query, key, value];
+  const byHead = (name: string, x: tf.Tensor) =>
+    tf.reshape(norm(config, scope, name, tf.reshape(x, [-1, config.headSize])), x.shape);
+  return [byHead(headNorms[0], query), byHead(headNorms[1], key), value];
+}
+
+function attentionSetting(config: DecoderConfig, index: number, scope: BlockScope, inputs: Tensors): AttentionSetting {
+  const { heads, keyValueHeads, headSize, rope } = config;
+  return {
+    ...scope.rows,
+    heads,
+    keyValueHeads,
+    headSize,
+    scale: rope === undefined ? (config.attentionScales[index] as number) : 1,
+    mask: input(inputs, config.windows[index] === undefined ? 'mask' : 'windowMask'),
+    rotary: rope === undefined ? undefined : { cos: input(inputs, 'cos'), sin: input(inputs, 'sin') },
+    dropout: inputs.attentionDropout,
+  };
+}
+
+function feedForward(config: DecoderConfig, scope: BlockScope, normal: tf.Tensor): tf.Tensor {
+  const { gate, up, down } = config.family.layerNames;
+  const activation = activations[config.activation] as Activation;
+  const widened = scope.linear(up, normal);
+  if (gate === undefined) return scope.linear(down, activate(widened, activation));
+  return scope.linear(down, gated(scope.linear(gate, normal), widened, activation));
+}
+
+function norm({ family, normEpsilon }: DecoderConfig, scope: BlockScope, name: string, hidden: tf.Tensor): tf.Tensor {
+  const weight = scope.parameter(`${name}.weight`);
+  if (family.norm === 'rms') return tf.mul(rmsNormalize(hidden, normEpsilon), weight);
+  return tf.add(tf.mul(layerNormalize(hidden, normEpsilon), weight), scope.parameter(`${name}.bias`));
+}
+
+function drop(x: tf.Tensor, mask: tf.Tensor | undefined): tf.Tensor {
+  return mask === undefined ? x : tf.mul(x, mask);
+}
+
+function input(inputs: Tensors, name: string): tf.Tensor {
+  return inputs[name] as tf.Tensor;
+}
