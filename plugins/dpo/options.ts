@@ -26,10 +26,15 @@ export const divergenceTypes = ['reverse_kl', 'forward_kl', 'js_divergence', 'al
 export type DivergenceType = (typeof divergenceTypes)[number];
 
 const lossType = z.enum(lossTypes);
+const listed = `one of ${lossTypes.join(', ')}`;
 
 /** Options of `dpo`: TRL's names in camel case, and TRL's defaults. */
 export const optionsSchema = z.strictObject({
-  lossType: z.union([lossType.transform((name) => [name]), z.array(lossType).min(1)]).default(['sigmoid']),
+  lossType: z
+    .union([lossType.transform((name) => [name]), z.array(lossType).min(1)], {
+      error: `expected ${listed}, or a list of them`,
+    })
+    .default(['sigmoid']),
   lossWeights: z.array(z.number()).optional(),
   beta: z.number().positive().default(0.1),
   labelSmoothing: z.number().min(0).lt(1).default(0),
