@@ -95,7 +95,7 @@ export class Assembly {
     const read = (name: string) => {
       const use = uses[name];
       if (use === undefined) throw failure('SERVICE_NOT_DECLARED', { plugin, service: name });
-      if (this.container === undefined) {
+      if (this.container?.isOpen !== true) {
         throw failure('SERVICE_TOO_EARLY', { plugin, service: needed(use).token.name });
       }
       return this.container.servicesOf({ [name]: use })[name];

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { Container, ContainerModule } from 'inversify';
+import { MooringError } from './errors.ts';
 import { failure } from './failure.ts';
 import type { Decoration, Provision, Services, Uses } from './plugin.ts';
 import type { Token } from './tokens.ts';
@@ -31,18 +32,23 @@ export interface Need {
 export class ServiceContainer {
   private readonly providers = new Map<symbol, Provided>();
   private readonly container = new Container({ defaultScope: 'Singleton' });
-  private readonly created: unknown[] = [];
+  private readonly created = new Set<unknown>();
   private readonly resolved = new Map<symbol, unknown>();
-
+  isOpen = false;
   private readonly decorated: readonly Decorated[];
   private readonly needs: readonly Need[];
 
   constructor(provided: readonly Provided[], decorated: readonly Decorated[], needs: readonly Need[]) {
     this.decorated = decorated;
     this.needs = needs;
-    for (const one of provided.filter((each) => each.provision.replaces === undefined)) this.addProvider(one);
-    for (const one of provided.filter((each) => each.provision.replaces !== undefined)) this.replaceProvider(one);
-    const wanted = [...needs, ...[...this.providers.values()].map(needOfProvider), ...decorated.map(needOfDecorator)];
+    const isReplacing = ({ provision }: Provided) => Number(provision.replaces !== undefined);
+    // what is replaced comes first, whatever the order of the plugins
+    for (const one of provided.toSorted((a, b) => isReplacing(a) - isReplacing(b))) this.addProvider(one);
+    const wanted = [
+      ...needs,
+      ...[...this.providers.values()].map(({ plugin, provision }) => needOf(plugin, provision.uses)),
+      ...decorated.map(({ plugin, token, decoration }) => needOf(plugin, { ...decoration.uses, [token.name]: token })),
+    ];
     for (const { asker, uses } of wanted) this.refuseMissing(asker, uses);
     for (const token of this.providers.keys()) this.refuseCycle(token, []);
     this.load();
@@ -57,40 +63,41 @@ export class ServiceContainer {
         this.resolved.set(token.symbol, await this.container.getAsync(token.symbol));
       }
     }
+    this.isOpen = true;
   }
 
-  /** Resolved services by the names that `uses` gives them. */
+  /** Resolved services by the names that `uses` gives them; none before all are resolved. */
   servicesOf<Used extends Uses>(uses: Used): Services<Used> {
     const values = Object.entries(uses).map(([name, use]) => [name, this.resolved.get(needed(use).token.symbol)]);
     return Object.fromEntries(values);
   }
 
-  /** Which plugin provides a token, for `explain`. */
-  providerOf(token: Token<unknown>): string | undefined {
-    return this.providers.get(token.symbol)?.plugin;
-  }
-
-  /** Calls `dispose` of every service that has one, last made first. */
+  /** Calls `dispose` of every service that has one, last made first and each once, then throws what failed. */
   dispose(): void {
-    for (const service of this.created.splice(0).reverse()) {
-      if (isDisposable(service)) service.dispose();
+    const errors: unknown[] = [];
+    for (const service of [...this.created].reverse()) {
+      try {
+        (service as { dispose?(): void } | undefined)?.dispose?.();
+      } catch (error) {
+        errors.push(error);
+      }
     }
+    this.created.clear();
+    if (errors.length > 0) throw errors[0];
   }
 
   private addProvider(one: Provided): void {
-    const first = this.providers.get(one.token.symbol);
-    if (first !== undefined) {
-      throw failure('SERVICE_PROVIDED_TWICE', { first: first.plugin, second: one.plugin, service: one.token.name });
+    const { plugin, token, provision } = one;
+    const first = this.providers.get(token.symbol);
+    if (first?.plugin !== provision.replaces) {
+      const service = token.name;
+      // two that replace the same one are as undecided as two that replace none
+      if (first !== undefined && first.provision.replaces === provision.replaces) {
+        throw failure('SERVICE_PROVIDED_TWICE', { first: first.plugin, second: plugin, service });
+      }
+      throw failure('SERVICE_REPLACES_NOTHING', { plugin, service, replaced: provision.replaces ?? '' });
     }
-    this.providers.set(one.token.symbol, one);
-  }
-
-  private replaceProvider(one: Provided): void {
-    const replaced = one.provision.replaces as string;
-    if (this.providers.get(one.token.symbol)?.plugin !== replaced) {
-      throw failure('SERVICE_REPLACES_NOTHING', { plugin: one.plugin, service: one.token.name, replaced });
-    }
-    this.providers.set(one.token.symbol, one);
+    this.providers.set(token.symbol, one);
   }
 
   private refuseMissing(asker: string, uses: Uses): void {
@@ -117,18 +124,20 @@ export class ServiceContainer {
 
   private load(): void {
     const modules = new Map<string, Binding[]>();
-    const add = (plugin: string, binding: Binding) => modules.set(plugin, [...(modules.get(plugin) ?? []), binding]);
     for (const { plugin, token, provision } of this.providers.values()) {
-      // layer 0 is the provider, each decorator wraps the layer below, and the last layer answers to the token
-      const layers = this.decorated.filter((each) => each.token.symbol === token.symbol);
-      const symbols = layers.map((_, layer) => Symbol(`${token.name}#${layer}`)).concat(token.symbol);
-      add(
-        plugin,
-        this.binding(symbols[0], provision.uses, undefined, (_, services) => provision.create(services)),
-      );
-      layers.forEach(({ plugin: wrapper, decoration }, layer) => {
-        add(wrapper, this.binding(symbols[layer + 1], decoration.uses, symbols[layer], decoration.create));
-      });
+      const wrappers = this.decorated.filter((each) => each.token.symbol === token.symbol);
+      const layers: Layer[] = [
+        { plugin, uses: provision.uses, create: (_, services) => provision.create(services) },
+        ...wrappers.map((each) => ({ plugin: each.plugin, ...each.decoration })),
+      ];
+      // each layer wraps the one below, and the last answers to the token
+      let below: symbol | undefined;
+      for (const [index, layer] of layers.entries()) {
+        const symbol = index === layers.length - 1 ? token.symbol : Symbol(`${token.name}#${index}`);
+        const binding = this.binding(layer, token.name, symbol, below);
+        modules.set(layer.plugin, [...(modules.get(layer.plugin) ?? []), binding]);
+        below = symbol;
+      }
     }
     for (const bindings of modules.values()) {
       const module = new ContainerModule(({ bind }) => {
@@ -139,25 +148,37 @@ export class ServiceContainer {
   }
 
   private binding(
-    symbol: symbol | undefined,
-    uses: Uses,
-    inner: symbol | undefined,
-    create: (inner: unknown, services: Services<Uses>) => unknown,
+    { plugin, uses, create }: Layer,
+    service: string,
+    symbol: symbol,
+    below: symbol | undefined,
   ): Binding {
-    const names = Object.keys(uses);
     const inject = Object.values(uses).map((use) => {
       const { token, isOptional } = needed(use);
       return { serviceIdentifier: token.symbol, optional: isOptional as true };
     });
+    if (below !== undefined) inject.push({ serviceIdentifier: below, optional: false as true });
     const make = async (...values: unknown[]) => {
-      const below = inner === undefined ? undefined : values.pop();
-      const service = await create(below, byName(names, values) as Services<Uses>);
-      this.created.push(service);
-      return service;
+      const services = Object.fromEntries(Object.keys(uses).map((name, index) => [name, values[index]]));
+      try {
+        const made = await create(below === undefined ? undefined : values.at(-1), services as Services<Uses>);
+        this.created.add(made);
+        return made;
+      } catch (cause) {
+        if (cause instanceof MooringError) throw cause;
+        const message = cause instanceof Error ? cause.message : String(cause);
+        throw failure('SERVICE_FAILED', { plugin, service, message }, { cause, place: { plugin } });
+      }
     };
-    if (inner !== undefined) inject.push({ serviceIdentifier: inner, optional: false as true });
-    return { symbol: symbol as symbol, make, inject };
+    return { symbol, make, inject };
   }
+}
+
+/** A provider or a decorator: what makes one of the objects that stand behind a token. */
+interface Layer {
+  readonly plugin: string;
+  readonly uses: Uses;
+  readonly create: (inner: unknown, services: Services<Uses>) => unknown;
 }
 
 interface Binding {
@@ -166,25 +187,11 @@ interface Binding {
   readonly inject: { serviceIdentifier: symbol; optional: true }[];
 }
 
-function byName(names: readonly string[], values: readonly unknown[]): Record<string, unknown> {
-  return Object.fromEntries(names.map((name, index) => [name, values[index]]));
-}
-
 /** The token of a use, and whether it may be absent. */
 export function needed(use: Uses[string]): { token: Token<unknown>; isOptional: boolean } {
   return 'optional' in use ? { token: use.optional, isOptional: true } : { token: use, isOptional: false };
 }
 
-function needOfProvider({ plugin, provision }: Provided): Need {
-  return { asker: `The plugin ${plugin}`, uses: provision.uses };
-}
-
-function needOfDecorator({ plugin, decoration }: Decorated): Need {
-  return { asker: `The plugin ${plugin}`, uses: decoration.uses };
-}
-
-function isDisposable(service: unknown): service is { dispose(): void } {
-  return (
-    typeof service === 'object' && service !== null && 'dispose' in service && typeof service.dispose === 'function'
-  );
+function needOf(plugin: string, uses: Uses): Need {
+  return { asker: `The plugin ${plugin}`, uses };
 }

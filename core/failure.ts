@@ -43,9 +43,9 @@ export const failure = defineErrors({
     remedy: '{hint}',
   },
   SERVICE_TOO_EARLY: {
-    fact: 'The plugin {plugin} read the service {service} in apply().',
-    consequence: 'Services exist only after every plugin has been applied.',
-    remedy: 'Read it inside a hook, or in the create function of provide().',
+    fact: 'The plugin {plugin} read the service {service} in apply(), or while services are being made.',
+    consequence: 'Services exist only after every plugin has been applied and all are made.',
+    remedy: 'Read it inside a hook, or name it in the `uses` of provide() and take it from the argument of create().',
   },
   SERVICE_NOT_DECLARED: {
     fact: 'The plugin {plugin} read a service {service} that it does not declare.',
@@ -56,6 +56,11 @@ export const failure = defineErrors({
     fact: '{asker} needs the service {service}, and no plugin of this run provides it.',
     consequence: 'The run was not started.',
     remedy: 'It usually comes from the plugin {usual}: add it to the plugins.',
+  },
+  SERVICE_FAILED: {
+    fact: 'The plugin {plugin} could not make the service {service}: {message}.',
+    consequence: 'The run was not started.',
+    remedy: 'The cause, with its own stack, is in `cause`.',
   },
   SERVICE_PROVIDED_TWICE: {
     fact: 'Both {first} and {second} provide the service {service}.',

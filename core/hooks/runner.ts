@@ -24,18 +24,14 @@ export class TapRunner {
     const done = this.meter?.begin(tap.plugin, hook);
     try {
       const result = call();
-      if (isThenable(result)) {
-        if (isSync) {
-          result.then(undefined, () => undefined); // the rejection is not the error to report
-          throw failure('HOOK_RETURNED_PROMISE', { plugin: tap.plugin, hook });
-        }
-        // The settled promise passes through here a second time, so that there is one catch for both.
-        return result.then(
-          (value) => this.finish(hook, tap, value, done),
-          (error) => this.fail(hook, tap, error, done),
-        ) as Result;
+      if (!isThenable(result)) return this.finish(hook, tap, result, done);
+      const settled = Promise.resolve(result);
+      if (!isSync) {
+        const finished = settled.then((value) => this.finish(hook, tap, value, done));
+        return finished.catch((error) => this.fail(hook, tap, error, done)) as Result;
       }
-      return this.finish(hook, tap, result, done);
+      settled.catch(() => undefined); // its rejection is not the error to report
+      throw failure('HOOK_RETURNED_PROMISE', { plugin: tap.plugin, hook });
     } catch (error) {
       return this.fail(hook, tap, error, done);
     }
