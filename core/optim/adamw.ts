@@ -1,6 +1,7 @@
-import { mul, type Tensor, zeros } from '@tensorflow/tfjs';
+import { fill, mul, type Tensor } from '@tensorflow/tfjs';
 import { z } from 'zod';
 import type { Engine } from '../engine/engine.ts';
+import type { MooringError } from '../errors.ts';
 import { type Cell, createCell } from '../parameters/cell.ts';
 import type { Optimizer, ParameterStore } from '../tokens.ts';
 import { adamOf, move } from './adam.ts';
@@ -60,13 +61,24 @@ export function createAdamW(options: {
     },
     load({ json, tensors }) {
       const parsed = savedSchema.safeParse(json);
-      if (!parsed.success) throw failure('OPTIMIZER_STATE', { reason: z.prettifyError(parsed.error) });
+      if (!parsed.success) throw misfit(z.prettifyError(parsed.error));
       clear();
       const cells = new Map(Array.from(tensors, ([name, value]) => [name, createCell(engine, value)]));
-      for (const [name, steps] of Object.entries(parsed.data.steps)) {
-        if (!store.names.includes(name))
-          throw failure('OPTIMIZER_STATE', { reason: `there is no parameter "${name}"` });
-        states.set(name, { steps, exp_avg: take(cells, name, 'exp_avg'), exp_avg_sq: take(cells, name, 'exp_avg_sq') });
+      try {
+        for (const [name, steps] of Object.entries(parsed.data.steps)) {
+          if (!store.names.includes(name)) throw misfit(`there is no parameter "${name}"`);
+          states.set(name, {
+            steps,
+            exp_avg: take(cells, name, 'exp_avg'),
+            exp_avg_sq: take(cells, name, 'exp_avg_sq'),
+          });
+        }
+        if (states.size * moments.length < cells.size)
+          throw misfit('it has moments of parameters without a step count');
+      } catch (error) {
+        for (const cell of cells.values()) cell.dispose();
+        states.clear();
+        throw error;
       }
     },
     dispose: clear,
@@ -79,15 +91,14 @@ export function createAdamW(options: {
   function stateOf(name: string, shape: number[]): State {
     const state = states.get(name) ?? {
       steps: 0,
-      exp_avg: createCell(engine, zeros(shape)),
-      exp_avg_sq: createCell(engine, zeros(shape)),
+      exp_avg: createCell(engine, fill(shape, 0)),
+      exp_avg_sq: createCell(engine, fill(shape, 0)),
     };
     states.set(name, state);
     for (const moment of moments) {
       const held = state[moment].shape.join(', ');
       if (held !== shape.join(', ')) {
-        const reason = `"${name}/${moment}" has shape [${held}], the gradient [${shape.join(', ')}]`;
-        throw failure('OPTIMIZER_STATE', { reason });
+        throw misfit(`"${name}/${moment}" has shape [${held}], the gradient [${shape.join(', ')}]`);
       }
     }
     return state;
@@ -102,7 +113,11 @@ export function createAdamW(options: {
 function take(cells: ReadonlyMap<string, Cell>, parameter: string, moment: (typeof moments)[number]): Cell {
   const cell = cells.get(`${parameter}/${moment}`);
   if (cell !== undefined) return cell;
-  throw failure('OPTIMIZER_STATE', { reason: `"${parameter}/${moment}" is missing` });
+  throw misfit(`"${parameter}/${moment}" is missing`);
+}
+
+function misfit(reason: string): MooringError {
+  return failure('OPTIMIZER_STATE', { reason });
 }
 
 function scaled(gradient: Tensor, scale: number): Tensor {

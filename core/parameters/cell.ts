@@ -22,10 +22,12 @@ export function createCell(engine: Engine, value: Tensor): Cell {
 
 /** Holds a tensor as it is: on the engines whose tensors never change, and for reads of a variable that are kept. */
 export function plainCell(value: Tensor): Cell {
+  const { shape } = value;
   let held = keep(value);
   return {
-    shape: value.shape,
-    read: () => held.clone(),
+    shape,
+    // wasm's clone copies, its reshape does not
+    read: () => held.reshape(shape),
     write(next) {
       if (next !== held) held.dispose();
       held = keep(next);

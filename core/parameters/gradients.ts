@@ -1,4 +1,4 @@
-import { add, keep, square, stack, sum, type Tensor, tidy } from '@tensorflow/tfjs';
+import { add, concat, keep, square, type Tensor, type Tensor1D, tidy } from '@tensorflow/tfjs';
 import type { Gradients } from '../tokens.ts';
 import { failure } from './errors.ts';
 
@@ -36,7 +36,7 @@ export function createGradients(): GradientSums {
     write: replace,
     globalNorm() {
       if (sums.size === 0) return 0;
-      const squares = tidy(() => stack([...sums.values()].map(sumOfSquares)));
+      const squares = tidy(() => concat([...sums.values()].map(sumsOfSquares)));
       const values = squares.dataSync<'float32'>();
       squares.dispose();
       return Math.sqrt(values.reduce((total, value) => total + value, 0));
@@ -52,11 +52,9 @@ export function createGradients(): GradientSums {
   };
 }
 
-/** Scalar. Summed axis by axis: a float32 sum over millions of elements in a row would lose the small ones. */
-function sumOfSquares(gradient: Tensor): Tensor {
-  return tidy(() => {
-    let partial: Tensor = square(gradient);
-    while (partial.rank > 0) partial = sum(partial, -1);
-    return partial;
-  });
+/** `[rows]`, over the last axis only: the rest is added in double precision, where millions of addends lose nothing. */
+function sumsOfSquares(gradient: Tensor): Tensor1D {
+  return square(gradient)
+    .reshape([-1, gradient.shape.at(-1) ?? 1])
+    .sum(1);
 }

@@ -46,7 +46,7 @@ async function aside(target: string, make: (temporary: string) => Promise<void>)
 }
 
 /** A rename replaces no folder that holds files, so the old one steps aside, and back if the new one cannot come. */
-async function replaceFolder(replacement: string, folder: string): Promise<void> {
+export async function replaceFolder(replacement: string, folder: string): Promise<void> {
   const exists = await stat(folder).then(
     () => true,
     () => false,
