@@ -1,7 +1,15 @@
 export type { Plan, PlannedHook, PlannedService } from './assembly.ts';
 export type { Batch, PreferenceBatch, TextBatch } from './batch.ts';
+export {
+  type Command,
+  type CommandContext,
+  type CommandDefinition,
+  type CommandFlag,
+  defineCommand,
+} from './command.ts';
 export { type RunInput, runSchema, type TrainSettings, trainSchema } from './config.ts';
 export { createTrainer, type Trainer, type TrainerOptions, type TrainResult } from './create-trainer.ts';
+export { dropoutMask } from './dropout.ts';
 export * from './errors.ts';
 export type {
   BlockVisit,
@@ -27,6 +35,11 @@ export type {
   Pass,
   Tensors,
 } from './model.ts';
+export { openWeights } from './parameters/safetensors/folder.ts';
+export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
+export { writeSafetensors } from './parameters/safetensors/writer.ts';
+export { writeFileAside, writeFolderAside } from './parameters/writeAside.ts';
 export { definePlugin, optional, type Plugin, type PluginFactory } from './plugin.ts';
+export { createRandom } from './random.ts';
 export * from './rows.ts';
 export * from './tokens.ts';

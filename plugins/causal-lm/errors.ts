@@ -32,11 +32,6 @@ export const failure = defineErrors({
     consequence: 'Nothing was generated.',
     remedy: "Begin it with the tokenizer's beginning-of-sequence token, or with some text.",
   },
-  MODEL_SAVE_FAILED: {
-    fact: 'The model could not be written to {folder}: {reason}.',
-    consequence: 'What was there before is untouched.',
-    remedy: 'Make room or choose another folder, and save again.',
-  },
   MODEL_SEQUENCE_TOO_LONG: {
     fact: 'A sequence has {time} tokens, and this model has learned positions for {limit}.',
     consequence: 'The pass was not computed.',
@@ -52,8 +47,13 @@ export const failure = defineErrors({
     consequence: 'The pass was not computed.',
     remedy: 'Use the tokenizer that the model was trained with.',
   },
+  MODEL_WEIGHT_INTEGER: {
+    fact: '{folder}: the weight "{name}" is stored as {dtype}.',
+    consequence: 'The model was not loaded.',
+    remedy: 'Weights are float32, bfloat16 or float16; quantized models are not computed.',
+  },
   MODEL_WEIGHT_MISSHAPEN: {
-    fact: '{file}: the weight "{name}" has shape [{actual}], and config.json makes it [{expected}].',
+    fact: '{folder}: the weight "{name}" has shape [{actual}], and config.json makes it [{expected}].',
     consequence: 'The model was not loaded.',
     remedy: 'config.json and weights are of different models: take both from one place.',
   },

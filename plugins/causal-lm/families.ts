@@ -26,6 +26,8 @@ export interface Family {
   readonly feedForwardBias: Presence;
   /** `configured`: layers chosen by `layer_types` or `max_window_layers`. */
   readonly slidingWindow: Presence;
+  /** Whether fresh weights that feed the residual are smaller in deeper models (Radford et al. 2019). */
+  readonly shrinksResidualInit: boolean;
   /** What base-model checkpoints leave out of every name. */
   readonly prefix: string;
   readonly embedding: string;
@@ -69,6 +71,7 @@ const llama: Family = {
   attentionOutputBias: 'configured',
   feedForwardBias: 'configured',
   slidingWindow: 'never',
+  shrinksResidualInit: false,
   prefix: 'model.',
   embedding: 'model.embed_tokens',
   layer: 'model.layers.',
@@ -149,6 +152,7 @@ const gpt2: Family = {
   attentionOutputBias: 'always',
   feedForwardBias: 'always',
   slidingWindow: 'never',
+  shrinksResidualInit: true,
   prefix: 'transformer.',
   embedding: 'transformer.wte',
   positionEmbedding: 'transformer.wpe',

@@ -26,10 +26,9 @@ const masked = -1e9;
  * Throws `MODEL_SEQUENCE_TOO_LONG` and `MODEL_TOKEN_OUT_OF_RANGE`.
  */
 export function prepareSpan(config: DecoderConfig, given: Span): Tensors {
-  const { rope, maxPositions, vocabularySize } = config;
+  const { rope, vocabularySize } = config;
   const { batch, time, span, ids, mask, targets } = given;
-  if (rope === undefined && span > maxPositions)
-    throw failure('MODEL_SEQUENCE_TOO_LONG', { time: span, limit: maxPositions });
+  refuseTooLong(config, span);
   const stray = ids.find((id) => id < 0 || id >= vocabularySize);
   if (stray !== undefined) throw failure('MODEL_TOKEN_OUT_OF_RANGE', { id: stray, vocabulary: vocabularySize });
 
@@ -48,6 +47,12 @@ export function prepareSpan(config: DecoderConfig, given: Span): Tensors {
       ? { positions: tf.tensor1d(repeated(positions, batch / rows), 'int32') }
       : rotaryTables(config, positions, rows, time)),
   };
+}
+
+/** Throws `MODEL_SEQUENCE_TOO_LONG` where positions are learned and there are not so many. */
+export function refuseTooLong({ rope, maxPositions }: DecoderConfig, time: number): void {
+  if (rope === undefined && time > maxPositions)
+    throw failure('MODEL_SEQUENCE_TOO_LONG', { time, limit: maxPositions });
 }
 
 /** What all blocks of a pass share. */

@@ -1,0 +1,52 @@
+import { join } from 'node:path';
+import {
+  Driver,
+  definePlugin,
+  Generator,
+  Model,
+  optional,
+  ParameterStore,
+  Random,
+  RunConfig,
+  Tokenizer,
+} from 'mooring';
+import { z } from 'zod';
+import { createDecoder, type Decoder } from './decoder.ts';
+import { endIdsOf } from './end-ids.ts';
+import { createGenerator } from './generate.ts';
+import { saveModel } from './save.ts';
+import { storedDtype } from './weights.ts';
+
+/** Provides the model of a Hugging Face folder, generates with it, and saves it as such a folder: `model/` in the run's output. */
+export const causalLm = definePlugin({
+  name: 'causal-lm',
+  apiVersion: 1,
+  options: z.strictObject({ initialize: z.enum(['weights', 'random']).default('weights') }),
+  uses: { config: RunConfig, store: ParameterStore, model: Model, tokenizer: optional(Tokenizer) },
+  apply({ hooks, provide, options, services }) {
+    provide(Model, {
+      uses: { config: RunConfig, random: Random },
+      create: ({ config, random }) => createDecoder(config.model, { ...options, random }),
+    });
+    provide(Generator, {
+      uses: { model: Model, driver: Driver },
+      create: ({ model, driver }) => createGenerator(model as Decoder, driver, endIdsOf(model as Decoder)),
+    });
+    hooks.export.tap(async ({ directory }) => {
+      const { config, store, tokenizer } = services;
+      const model = services.model as Decoder;
+      const fresh = options.initialize === 'random';
+      await saveModel(join(directory, 'model'), {
+        source: model.folder,
+        config: model.config,
+        parameters: model.parameters,
+        dtype: config.train.saveDtype ?? (fresh ? 'float32' : await storedDtype(model.folder)),
+        tokenizerFiles: tokenizer?.files,
+        async read(name) {
+          const value = store.read(name, 'policy');
+          return (await value.data().finally(() => value.dispose())) as Float32Array;
+        },
+      });
+    });
+  },
+});

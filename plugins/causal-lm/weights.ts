@@ -1,0 +1,68 @@
+import * as tf from '@tensorflow/tfjs';
+import { closest } from 'fastest-levenshtein';
+import { openWeights, type ParameterSpec } from 'mooring';
+import type { DecoderConfig } from './config.ts';
+import { failure } from './errors.ts';
+
+type NamedTensor = readonly [name: string, value: tf.Tensor];
+
+/**
+ * Reads the weights of a folder one at a time, each by its byte range. Every name and shape is checked before the first.
+ * Throws `MODEL_WEIGHT_MISSING`, `MODEL_WEIGHT_UNEXPECTED`, `MODEL_WEIGHT_MISSHAPEN`, `MODEL_WEIGHT_INTEGER` and the errors of
+ * safetensors files.
+ */
+export async function* readWeights(
+  folder: string,
+  config: DecoderConfig,
+  specs: readonly ParameterSpec[],
+): AsyncGenerator<NamedTensor> {
+  const source = await openWeights(folder);
+  try {
+    const stored = [...source.entries.keys()];
+    const names = new Map(specs.map((spec) => [spec.name, storedName(folder, config, spec.name, stored)]));
+    refuseUnexpected(folder, config, stored, names);
+    for (const { name, shape } of specs) {
+      const entry = source.entries.get(names.get(name) as string);
+      const [expected, actual] = [shape.join(', '), entry?.shape.join(', ') ?? ''];
+      if (expected !== actual) throw failure('MODEL_WEIGHT_MISSHAPEN', { folder, name, actual, expected });
+    }
+    for (const { name, shape } of specs) {
+      const values = await source.readTensor(names.get(name) as string);
+      if (values instanceof Int32Array) throw failure('MODEL_WEIGHT_INTEGER', { folder, name, dtype: 'integers' });
+      yield [name, tf.tensor(values, [...shape])];
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+/** The type that a folder's weights are stored in, as config.json names it. */
+export async function storedDtype(folder: string): Promise<'float32' | 'bfloat16' | 'float16'> {
+  const source = await openWeights(folder);
+  const stored = [...source.entries.values()].find(({ shape }) => shape.length > 1)?.dtype;
+  await source.close();
+  return stored === 'BF16' ? 'bfloat16' : stored === 'F16' ? 'float16' : 'float32';
+}
+
+/** Base-model checkpoints, and those of gpt2's authors, leave the family's prefix out. */
+function storedName(folder: string, { family }: DecoderConfig, name: string, stored: readonly string[]): string {
+  if (stored.includes(name)) return name;
+  const short = name.startsWith(family.prefix) ? name.slice(family.prefix.length) : name;
+  if (stored.includes(short)) return short;
+  throw failure('MODEL_WEIGHT_MISSING', { folder, name, nearest: closest(name, stored) });
+}
+
+function refuseUnexpected(
+  folder: string,
+  { family, isTied }: DecoderConfig,
+  stored: readonly string[],
+  names: ReadonlyMap<string, string>,
+): void {
+  const expected = new Set(names.values());
+  for (const name of stored) {
+    if (expected.has(name) || family.ignorable.test(name)) continue;
+    // a tied head is saved a second time by some tools
+    if (isTied && name === `${family.head}.weight`) continue;
+    throw failure('MODEL_WEIGHT_UNEXPECTED', { folder, name, nearest: closest(name, [...names.keys()]) });
+  }
+}
