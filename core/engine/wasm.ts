@@ -4,7 +4,7 @@ import { registerSegmentSum } from './segmentSum.ts';
 import { replaceWasmMatMul } from './wasmMatMul.ts';
 
 /**
- * Starts the WebAssembly engine, with SIMD, on one thread (its threaded build needs browser workers), and with the kernel
+ * Starts the WebAssembly engine, with SIMD, on one thread (its threaded build needs browser workers), and with the kernels
  * that training lacks there. Returns its version. Throws `ENGINE_BACKEND_FAILED`.
  */
 export async function loadWasm(): Promise<string> {
@@ -14,6 +14,7 @@ export async function loadWasm(): Promise<string> {
   const { version_wasm } = await import('@tensorflow/tfjs-backend-wasm');
   registerSegmentSum('wasm');
   replaceWasmMatMul();
+  replaceIdentity();
   if (!(await tf.setBackend('wasm'))) throw failure('ENGINE_BACKEND_FAILED', { name: 'wasm' });
 
   // its loader adds handlers for the whole process that throw again whatever they get, over the program's own
@@ -21,4 +22,19 @@ export async function loadWasm(): Promise<string> {
     for (const listener of process.rawListeners(event))
       if (!before[index]?.includes(listener)) process.removeListener(event, listener as () => void);
   return version_wasm;
+}
+
+/** The stock kernel copies: a snapshot of parameters, which are clones, would cost all their bytes at once. */
+function replaceIdentity(): void {
+  const backendName = 'wasm';
+  tf.unregisterKernel(tf.Identity, backendName);
+  tf.registerKernel({
+    kernelName: tf.Identity,
+    backendName,
+    kernelFunc({ inputs, backend }) {
+      const { dataId, shape, dtype } = inputs.x as tf.TensorInfo;
+      (backend as tf.KernelBackend).incRef(dataId);
+      return { dataId, shape, dtype };
+    },
+  });
 }

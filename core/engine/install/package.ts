@@ -60,7 +60,8 @@ function installedPackages(): Readonly<Record<string, string>> | undefined {
 
 async function copyPackages(build: string, folders: Readonly<Record<string, string>>): Promise<void> {
   const modules = join(build, 'node_modules');
-  const wanted = (source: string) => !/[\\/](deps|lib)$/.test(source); // left by a build of its own
+  // neither sources, types and tests, nor what a build of its own left there
+  const wanted = (path: string) => !/[\\/](src|deps|lib|scripts)$|_test\.js$|\.d\.ts$/.test(path);
   for (const [dependency, folder] of Object.entries(folders))
     await cp(folder, join(modules, dependency), { recursive: true, filter: dependency === name ? wanted : () => true });
   for (const stub of Object.keys(stubs)) await cp(join(build, 'stubs', stub), join(modules, stub), { recursive: true });

@@ -1,0 +1,164 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { engineFolder, readInstalled } from '../../../core/engine/install/cache.ts';
+import { ensureEngine } from '../../../core/engine/install/ensure.ts';
+import { type InstallOptions, installEngine } from '../../../core/engine/install/install.ts';
+import { cachedTensorflow } from '../../../core/engine/install/libtensorflow.ts';
+import { FakeMachine } from './fakeMachine.ts';
+
+let machine: FakeMachine;
+beforeEach(() => {
+  machine = new FakeMachine();
+});
+afterEach(() => machine.remove());
+
+const lines: string[] = [];
+const install = (options: InstallOptions = {}) => installEngine({ log: (line) => lines.push(line), ...options });
+beforeEach(() => {
+  lines.length = 0;
+});
+
+describe('takes libtensorflow from the first place that has it', () => {
+  const inFolder = () => {
+    process.env.MOORING_LIBTENSORFLOW = machine.tensorflow(join(machine.folder, 'own'));
+  };
+  const inPython = (name: string) => {
+    const folder = machine.tensorflow(join(machine.folder, 'site-packages/tensorflow'));
+    process.env.PYTHON_PACKAGE = JSON.stringify({ folder, names: [name] });
+  };
+  const inCache = (gpu: boolean) => machine.tensorflow(cachedTensorflow(gpu));
+
+  test('the folder that MOORING_LIBTENSORFLOW names, without asking Python', async () => {
+    inFolder();
+    inPython('tensorflow');
+    inCache(false);
+    expect((await install()).source).toContain(join(machine.folder, 'own'));
+    expect(machine.calls('python3', '')).toBe(0);
+  });
+
+  test('then a Python package', async () => {
+    inPython('tensorflow-cpu');
+    inCache(false);
+    expect((await install()).source).toContain('site-packages/tensorflow');
+    expect(machine.calls('python3', 'pip')).toBe(0);
+  });
+
+  test('but for the GPU no package that has no kernels for it', async () => {
+    inPython('tensorflow-cpu');
+    inCache(true);
+    expect(await install({ gpu: true })).toMatchObject({ gpu: true, source: expect.stringContaining('wheel') });
+  });
+
+  test('then the cache', async () => {
+    inCache(false);
+    expect((await install()).source).toContain('wheel');
+    expect(machine.calls('python3', 'pip')).toBe(0);
+  });
+
+  test('then pip, for this platform and a Python that has wheels', async () => {
+    await expect(install()).rejects.toMatchObject({ code: 'ENGINE_HASH' });
+    expect(machine.calls('python3', '--no-deps --only-binary=:all:')).toBe(1);
+    expect(machine.calls('python3', '--python-version 3.12 --platform')).toBe(1);
+    expect(machine.contents()).toEqual([]);
+  });
+});
+
+describe('a step that fails leaves the earlier engine, and names itself', () => {
+  beforeEach(async () => {
+    machine.tensorflow(cachedTensorflow(false));
+    await install();
+  });
+
+  test.each([
+    ['the compiler', 'ENGINE_NO_COMPILER', () => ({ CXX: join(machine.folder, 'no-compiler') })],
+    [
+      'compiling',
+      'ENGINE_COMPILE',
+      () => machine.tool('g++', '[ "$1" = --version ] || { echo "x.cc: error: no"; exit 1; }'),
+    ],
+    ['the proof', 'ENGINE_PROOF', () => machine.tool('node', 'echo "Illegal instruction" >&2; kill -ILL $$')],
+    ['the named folder', 'ENGINE_LIBTENSORFLOW', () => ({ MOORING_LIBTENSORFLOW: machine.folder })],
+    ['finding pip', 'ENGINE_NO_PIP', () => machine.tool('python3', 'echo "No module named pip" >&2; exit 1'), true],
+    [
+      'the download',
+      'ENGINE_DOWNLOAD',
+      () => machine.tool('python3', 'case "$*" in *download*) exit 1 ;; *find_spec*) echo null ;; esac'),
+      true,
+    ],
+    ['the hash', 'ENGINE_HASH', () => undefined, true],
+  ])('%s', async (_, code, breakIt, gpu = false) => {
+    const before = { engine: readInstalled(), contents: machine.contents() };
+    Object.assign(process.env, breakIt());
+    const error = await install({ gpu }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code, entry: { remedy: expect.stringMatching(/\w/) } });
+    expect({ engine: readInstalled(), contents: machine.contents() }).toEqual(before);
+  });
+
+  test('names the file that is missing from MOORING_LIBTENSORFLOW', async () => {
+    process.env.MOORING_LIBTENSORFLOW = machine.folder;
+    await expect(install()).rejects.toThrow(/libtensorflow_cc.* is missing/);
+  });
+
+  test('says why the compiler failed', async () => {
+    machine.tool('g++', '[ "$1" = --version ] || { echo "x.cc:1: error: no such thing" >&2; echo more >&2; exit 1; }');
+    await expect(install()).rejects.toThrow('x.cc:1: error: no such thing');
+  });
+});
+
+describe('installs at once', () => {
+  beforeEach(() => {
+    machine.tensorflow(cachedTensorflow(false));
+  });
+
+  test('run one after another, and the last one stays', async () => {
+    const [first, second] = await Promise.all([install(), install()]);
+    expect(first.build).not.toBe(second.build);
+    const builds = readdirSync(join(engineFolder(), 'builds'));
+    expect(builds).toEqual([readInstalled()?.build]);
+    expect(lines.filter((line) => line.includes(`process ${process.pid}`))).toHaveLength(1);
+  });
+
+  test('compile once where only a missing engine is wanted', async () => {
+    const [first, second] = await Promise.all([install({ onlyIfMissing: true }), install({ onlyIfMissing: true })]);
+    expect(first).toEqual(second);
+    expect(machine.calls('g++', 'tfjs_binding.node')).toBe(1);
+  });
+});
+
+test('goes on after an install that was killed while it compiled', async () => {
+  machine.tensorflow(cachedTensorflow(false));
+  machine.tool('g++', '[ "$1" = --version ] || kill -9 $PPID');
+  const script = new URL('installInChild.js', import.meta.url);
+  const child = spawnSync(machine.realNode, [script.pathname], { env: process.env });
+  expect(child.signal).toBe('SIGKILL');
+  expect(machine.contents().join()).toMatch(/builds.new-.*engine.lock/);
+
+  machine.tool('g++');
+  const installed = await install();
+  expect(readInstalled()).toEqual(installed);
+  expect(machine.contents().filter((path) => /lock|new-/.test(path))).toEqual([]);
+});
+
+describe('set-up for a run', () => {
+  test('installs what is missing, and the next time does nothing', async () => {
+    machine.tensorflow(cachedTensorflow(false));
+    await ensureEngine({ log: (line) => lines.push(line) });
+    await ensureEngine({ log: (line) => lines.push(line) });
+    expect(readInstalled()).toBeDefined();
+    expect(machine.calls('g++', 'tfjs_binding.node')).toBe(1);
+  });
+
+  test('says in one line that it goes on with wasm where there is no compiler', async () => {
+    process.env.CXX = join(machine.folder, 'no-compiler');
+    await ensureEngine({ log: (line) => lines.push(line) });
+    expect(lines).toEqual([expect.stringMatching(/^The C\+\+ compiler .* wasm engine.* Install g\+\+/)]);
+  });
+
+  test('leaves a machine alone whose user wants another engine', async () => {
+    process.env.MOORING_ENGINE = 'cpu';
+    await ensureEngine();
+    expect(readInstalled()).toBeUndefined();
+  });
+});
