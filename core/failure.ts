@@ -42,6 +42,11 @@ export const failure = defineErrors({
     consequence: 'The run was not started.',
     remedy: '{hint}',
   },
+  COMMAND_OPTION_INVALID: {
+    fact: 'mooring {command}:{flag} {problem}.',
+    consequence: 'Nothing was run.',
+    remedy: 'Correct it; `mooring {command} --help` lists the options.',
+  },
   SERVICE_TOO_EARLY: {
     fact: 'The plugin {plugin} read the service {service} in apply(), or while services are being made.',
     consequence: 'Services exist only after every plugin has been applied and all are made.',
@@ -107,5 +112,16 @@ export const failure = defineErrors({
     fact: 'The run has no steps: {batches} batches an epoch and {epochs} epochs.',
     consequence: 'Nothing would be trained.',
     remedy: 'Set train.steps or train.epochs.',
+  },
+  NOTHING_TRAINABLE: {
+    fact: 'Every parameter of the model is frozen.',
+    consequence: 'Nothing would be trained.',
+    remedy: 'Remove the plugin that freezes them, or add one that defines parameters of its own, such as an adapter.',
+  },
+  DATA_ENDED: {
+    fact: 'The data ended before step {step} of {steps}.',
+    consequence: 'The run stops here.',
+    remedy:
+      'A data source for training goes on, epoch after epoch: mend `open` in the plugin that provides DataSource.',
   },
 });

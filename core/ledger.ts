@@ -7,7 +7,10 @@ export interface MemoryCount {
   readonly bytes: number;
 }
 
+type Use = { milliseconds: number; tensors: number; bytes: number };
 type Entry = { -readonly [Key in keyof LedgerEntry]: LedgerEntry[Key] };
+
+const nothing: Readonly<Use> = { milliseconds: 0, tensors: 0, bytes: 0 };
 
 /**
  * What each plugin used, by hook: milliseconds, and the tensors and bytes that it left behind. A tap inside another
@@ -18,7 +21,7 @@ export class Ledger implements TapMeter {
   private readonly memory: () => MemoryCount;
   private readonly run = new Map<string, Entry>();
   private step = new Map<string, Entry>();
-  private inner = { milliseconds: 0, tensors: 0, bytes: 0 };
+  private inner: Use = { ...nothing };
 
   constructor(now: () => number, memory: () => MemoryCount) {
     this.now = now;
@@ -27,8 +30,10 @@ export class Ledger implements TapMeter {
 
   begin(plugin: string, hook: string): () => void {
     const start = { milliseconds: this.now(), ...this.memory() };
+    if (runsAhead(hook))
+      return () => this.add(plugin, hook, { ...nothing, milliseconds: this.now() - start.milliseconds });
     const outer = this.inner;
-    this.inner = { milliseconds: 0, tensors: 0, bytes: 0 };
+    this.inner = { ...nothing };
     return () => {
       const end = this.memory();
       const used = {
@@ -36,7 +41,7 @@ export class Ledger implements TapMeter {
         tensors: end.tensors - start.tensors,
         bytes: end.bytes - start.bytes,
       };
-      for (const entries of [this.run, this.step]) add(entryOf(entries, plugin, hook), used, this.inner);
+      this.add(plugin, hook, used, this.inner);
       add(outer, used);
       this.inner = outer;
     };
@@ -51,6 +56,15 @@ export class Ledger implements TapMeter {
   entries(of: 'run' | 'step' = 'run'): readonly LedgerEntry[] {
     return [...(of === 'run' ? this.run : this.step).values()].map((entry) => ({ ...entry }));
   }
+
+  private add(plugin: string, hook: string, used: Use, less?: Use): void {
+    for (const entries of [this.run, this.step]) add(entryOf(entries, plugin, hook), used, less);
+  }
+}
+
+/** `batch` runs beside the step before it, so what comes to be meanwhile is not its doing: only its time is counted. */
+function runsAhead(hook: string): boolean {
+  return hook === 'batch';
 }
 
 function entryOf(entries: Map<string, Entry>, plugin: string, hook: string): Entry {
@@ -61,9 +75,7 @@ function entryOf(entries: Map<string, Entry>, plugin: string, hook: string): Ent
   return entry;
 }
 
-type Use = { milliseconds: number; tensors: number; bytes: number };
-
-function add(to: Use, used: Use, less: Use = { milliseconds: 0, tensors: 0, bytes: 0 }): void {
+function add(to: Use, used: Use, less: Use = nothing): void {
   to.milliseconds += used.milliseconds - less.milliseconds;
   to.tensors += used.tensors - less.tensors;
   to.bytes += used.bytes - less.bytes;

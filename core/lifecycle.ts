@@ -98,7 +98,7 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
   },
   settings: {
     kind: 'sync waterfall',
-    when: 'before the first forward of a step: live values such as learningRate and beta',
+    when: 'before the first forward of a step, and of an evaluation: live values such as learningRate and beta',
     args: ['step', 'last'],
     returns: 'replaces the settings',
   },

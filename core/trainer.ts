@@ -5,38 +5,35 @@ import { loadModel } from './load-model.ts';
 import { type Figures, reduceFigures, runMicroStep, totalCounts } from './micro-step.ts';
 import { clipCoefficient } from './optim/clip.ts';
 import { checkReference } from './provenance.ts';
+import { readSteps } from './read-steps.ts';
 import { countSteps, type Session } from './session.ts';
 import type { Settings } from './tokens.ts';
 
 /** The algorithm of preference tuning. Everything that is not here is a plugin's: losses, references, adapters, shards. */
 export async function train(session: Session): Promise<void> {
   const { hooks, run, config, data, store, optimizer, reference, ledger, runner } = session;
-  const { gradientAccumulationSteps, maxGradNorm, evalEverySteps } = config.train;
-  const { perEpoch, steps } = countSteps(config, data.batchesPerEpoch);
+  const { maxGradNorm, evalEverySteps } = config.train;
+  const { perEpoch } = countSteps(config, data.batchesPerEpoch);
 
   // shapes first, then weights, then the reference that is made of them
   await hooks.setup({ run });
   await loadModel(session, hooks);
   await hooks.refInit({ reference });
   await hooks.trainBegin({ run });
+  if (!store.names.some((name) => store.isTrainable(name))) throw failure('NOTHING_TRAINABLE', {});
 
-  const batches = readAhead(session);
-  for (let index = 1; index <= steps && !run.signal.aborted; index++) {
-    const epoch = Math.floor((index - 1) / perEpoch);
-    const step: Step = { index, steps, epoch };
+  for await (const { step, microBatches } of readSteps(session)) {
+    const { index, epoch } = step;
     runner.step = index;
     ledger.beginStep();
 
-    // every micro-batch before the first forward: normalisers are those of one large batch, and no step spans epochs
-    const left = data.batchesPerEpoch - ((index - 1) % perEpoch) * gradientAccumulationSteps;
-    const microBatches = await take(batches, Math.min(gradientAccumulationSteps, left));
-    const counts = totalCounts(microBatches);
-    const settings = settingsOf(session, step);
     if (index === 1) await checkReference(session, microBatches[0] as Batch);
     if ((index - 1) % perEpoch === 0) await hooks.epochBegin({ run, epoch });
     await hooks.stepBegin({ step, microBatches });
 
-    // forward, loss and backward: gradients add up in the store
+    // forward, loss and backward, divided by the counts of the whole step: gradients add up in the store
+    const settings = settingsOf(session, step);
+    const counts = totalCounts(microBatches);
     const figures: Figures[] = [];
     for (const batch of microBatches) {
       figures.push(await runMicroStep(session, { batch, settings, step, counts, isTraining: true }));
@@ -65,31 +62,6 @@ export async function train(session: Session): Promise<void> {
 export function settingsOf({ schedule, run, hooks }: Session, step: Step): Settings {
   const learningRate = schedule.learningRate(step.index, step.steps);
   return hooks.settings({ learningRate }, { step, last: run.record });
-}
-
-/** The batches after their taps, one being made while the step before it runs. */
-async function* readAhead({ data, hooks, random }: Session): AsyncGenerator<Batch> {
-  const source = data.open(0);
-  const fetch = async () => {
-    const { value } = await source.next();
-    return value === undefined ? undefined : hooks.batch(value, { position: value.position, random });
-  };
-  let next = fetch();
-  for (let batch = await next; batch !== undefined; batch = await next) {
-    next = fetch();
-    next.catch(() => undefined); // it is thrown where it is awaited; until then it is not unhandled
-    yield batch;
-  }
-}
-
-async function take(batches: AsyncGenerator<Batch>, count: number): Promise<Batch[]> {
-  const taken: Batch[] = [];
-  while (taken.length < count) {
-    const { value, done } = await batches.next();
-    if (done) break;
-    taken.push(value);
-  }
-  return taken;
 }
 
 async function refuseNonFinite(
