@@ -1,0 +1,132 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { createTrainer, definePlugin, type Log, type StepRecord } from 'mooring';
+import { readInstalled } from '../../../core/engine/install/cache.ts';
+import { causalLm } from '../../../plugins/causal-lm/index.ts';
+import { dpo } from '../../../plugins/dpo/index.ts';
+import { preferenceData } from '../../../plugins/preference-data/index.ts';
+import { refClone } from '../../../plugins/ref-clone/index.ts';
+import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
+import { tokenizer } from '../../../plugins/tokenizer/index.ts';
+
+const fixtures = join(import.meta.dirname, '../../fixtures');
+
+/** A model with its tokenizer, as one Hugging Face folder. */
+const model = mkdtempSync(join(tmpdir(), 'mooring-traces-'));
+cpSync(join(fixtures, 'models/qwen2'), model, { recursive: true });
+cpSync(join(fixtures, 'trl/tokenizer'), model, { recursive: true });
+afterAll(() => rmSync(model, { recursive: true }));
+
+/** What TRL was told, under its names. */
+interface Config {
+  per_device_train_batch_size: number;
+  gradient_accumulation_steps?: number;
+  learning_rate: number;
+  lr_scheduler_type: 'constant' | 'cosine';
+  warmup_steps: number;
+  max_length: number;
+  max_grad_norm: number;
+  weight_decay: number;
+  beta: number;
+  loss_type?: NonNullable<Parameters<typeof dpo>[0]>['lossType'];
+  loss_weights?: number[];
+  label_smoothing?: number;
+  f_divergence_type?: 'forward_kl' | 'js_divergence' | 'alpha_divergence';
+  f_alpha_divergence_coef?: number;
+  use_weighting?: boolean;
+  ld_alpha?: number;
+  ref_model_sync_steps?: number;
+  ref_model_mixup_alpha?: number;
+}
+type Traces = Record<string, { config: Config; logs: StepRecord[] }>;
+const traces: Traces = JSON.parse(readFileSync(join(fixtures, 'trl/traces.json'), 'utf8'));
+
+/** These need plugins that are not here yet. */
+const later = ['precompute', 'lora'];
+const names = Object.keys(traces).filter((name) => !later.includes(name));
+const engines = [
+  { engine: 'native', runs: readInstalled() === undefined ? [] : names },
+  { engine: 'wasm', runs: ['sigmoid', 'ipo', 'accumulate', 'cosine_warmup'] },
+] as const;
+
+// TRL averages micro-batches with equal weight, and these are means over tokens: only one large batch gives the same.
+const meansOverTokens = ['entropy', 'logits/chosen', 'logits/rejected', 'mean_token_accuracy'];
+
+describe.each(engines.filter(({ runs }) => runs.length > 0))(
+  'on $engine, training gives what TRL logged',
+  ({ engine, runs }) => {
+    it.each(runs)('for %s', async (name) => {
+      const { config, logs } = traces[name] as Traces[string];
+      const records = await train(config, engine);
+      expect(records).toHaveLength(logs.length);
+      const deviations = logs.flatMap((expected, index) => {
+        const record = records[index] as StepRecord;
+        const compared = Object.keys(expected).filter(
+          (figure) => !(name === 'accumulate' && meansOverTokens.includes(figure)) && figure !== 'num_tokens',
+        );
+        return compared
+          .filter((figure) => !isWithin(figure, record[figure], expected[figure] as number))
+          .map((figure) => `step ${index + 1} ${figure}: ${record[figure]}, TRL ${expected[figure]}`);
+      });
+      expect(deviations).toEqual([]);
+      const tokens = records.reduce((sum, record) => sum + (record.num_tokens ?? 0), 0);
+      expect(tokens).toBe(logs.at(-1)?.num_tokens);
+    });
+  },
+);
+
+/** The tolerances of the fixtures' README. */
+function isWithin(figure: string, value: number | undefined, expected: number): boolean {
+  const error = Math.abs((value ?? Number.NaN) - expected);
+  // TensorFlow takes subnormal numbers for 0, torch does not: a norm whose square is one (forward_kl, step 3) is 0.
+  if (figure === 'grad_norm') return error <= Math.max(5e-3 * Math.abs(expected), Math.sqrt(2 ** -126));
+  return error <= Math.max(1e-3 * Math.abs(expected), 2e-4);
+}
+
+async function train(config: Config, engine: 'native' | 'wasm'): Promise<StepRecord[]> {
+  const records: StepRecord[] = [];
+  const recorder = definePlugin({
+    name: 'recorder',
+    apiVersion: 1,
+    apply: ({ hooks }) => hooks.stepEnd.tap(({ record }) => void records.push(record)),
+  });
+  const trainer = createTrainer(
+    {
+      model,
+      data: join(fixtures, 'trl/pairs.jsonl'),
+      train: {
+        engine,
+        steps: 6,
+        shuffle: false,
+        batchSize: config.per_device_train_batch_size,
+        gradientAccumulationSteps: config.gradient_accumulation_steps,
+        learningRate: config.learning_rate,
+        schedule: config.lr_scheduler_type,
+        warmupSteps: config.warmup_steps,
+        maxLength: config.max_length,
+        maxGradNorm: config.max_grad_norm,
+        weightDecay: config.weight_decay,
+      },
+    },
+    { log: silent },
+  );
+  const objective = dpo({
+    beta: config.beta,
+    lossType: config.loss_type,
+    lossWeights: config.loss_weights,
+    labelSmoothing: config.label_smoothing,
+    fDivergenceType: config.f_divergence_type,
+    fAlphaDivergenceCoef: config.f_alpha_divergence_coef,
+    useWeighting: config.use_weighting,
+    ldAlpha: config.ld_alpha,
+  });
+  const { ref_model_sync_steps: everySteps, ref_model_mixup_alpha: mixupAlpha } = config;
+  const sync = everySteps === undefined ? [] : [syncRefModel({ everySteps, mixupAlpha })];
+  await trainer.use(causalLm(), tokenizer(), preferenceData(), objective, refClone(), ...sync, recorder()).train();
+  return records;
+}
+
+const drop = () => {};
+const silent: Log = { debug: drop, info: drop, warn: drop, error: drop };
