@@ -10,7 +10,7 @@ export interface Run {
   readonly steps: number;
   readonly rank: number;
   readonly ranks: number;
-  /** Aborts when the run is asked to stop. */
+  /** Aborts when the run is asked to stop; its `reason` is then the text that was given. */
   readonly signal: AbortSignal;
   /** Ends the run after the step in progress. */
   requestStop(reason: string): void;

@@ -1,3 +1,4 @@
+import type { Command } from './command.ts';
 import type { TapFace } from './hooks/registry.ts';
 import type { Locate, StandardSchema } from './options.ts';
 import type { Log, Token } from './tokens.ts';
@@ -65,6 +66,8 @@ export interface PluginDefinition<Input, Options, Used extends Uses> {
   readonly conflicts?: Readonly<Record<string, string>>;
   /** `first` runs on rank 0 only. */
   readonly ranks?: 'all' | 'first';
+  /** Commands that it adds to the command line. */
+  readonly commands?: readonly Command[];
   readonly apply: (context: PluginContext<Options, Used>) => void;
 }
 

@@ -61,7 +61,7 @@ export class RunState implements Run {
 
   requestStop(reason: string): void {
     this.stopReason ??= reason;
-    this.controller.abort();
+    this.controller.abort(this.stopReason);
   }
 
   evaluate(): Promise<StepRecord> {

@@ -51,6 +51,7 @@ function asOurs(context) {
  */
 function secondChance(specifier, context) {
   const isRelative = /^\.{0,2}\//.test(specifier);
-  if (!isRelative) return /^[\w@]/.test(specifier) && !specifier.includes(':') ? [specifier, asOurs(context)] : undefined;
+  if (!isRelative)
+    return /^[\w@]/.test(specifier) && !specifier.includes(':') ? [specifier, asOurs(context)] : undefined;
   return specifier.endsWith('.js') ? [specifier.replace(/\.js$/, '.ts'), context] : undefined;
 }
