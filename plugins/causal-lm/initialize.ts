@@ -9,7 +9,8 @@ export async function* freshWeights(
   random: Random,
 ): AsyncGenerator<readonly [name: string, value: tf.Tensor]> {
   for (const { name, shape } of specs) {
-    if (shape.length > 1) yield [name, tf.tensor(normal(random, name, sizeOf(shape), deviation(config, name)), [...shape])];
+    if (shape.length > 1)
+      yield [name, tf.tensor(normal(random, name, sizeOf(shape), deviation(config, name)), [...shape])];
     else yield [name, name.endsWith('.bias') ? tf.zeros([...shape]) : tf.ones([...shape])];
   }
 }

@@ -20,16 +20,18 @@ export function promptDraws(prompts: readonly (readonly number[])[], seed: numbe
 
 /** Draws a token from softmax(scores / temperature); `scores` is a row of logits. */
 export function sampleToken(scores: Float32Array, temperature: number, draw: Draw): number {
+  const count = scores.length;
   let max = Number.NEGATIVE_INFINITY;
-  for (const score of scores) if (score > max) max = score;
+  for (let token = 0; token < count; token++) max = Math.max(max, scores[token] as number);
   // in double precision, so that unlikely tokens still move the sum
-  const running = new Float64Array(scores.length);
+  const running = new Float64Array(count);
   let sum = 0;
-  for (let token = 0; token < scores.length; token++) {
+  for (let token = 0; token < count; token++) {
     sum += Math.exp(((scores[token] as number) - max) / temperature);
     running[token] = sum;
   }
   const target = draw() * sum;
-  const token = running.findIndex((each) => each > target);
-  return token < 0 ? scores.length - 1 : token;
+  let token = 0;
+  while (token < count - 1 && (running[token] as number) <= target) token++;
+  return token;
 }
