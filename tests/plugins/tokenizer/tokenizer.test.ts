@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type ChatMessage, MooringError } from 'mooring';
+import { type ChatMessage, createTrainer, MooringError } from 'mooring';
+import { toy } from 'mooring/testing';
+import { tokenizer as tokenizerPlugin } from '../../../plugins/tokenizer/index.ts';
 import { checkVocabulary, loadTokenizer } from '../../../plugins/tokenizer/tokenizer.ts';
 
 const trl = join(import.meta.dirname, '../../fixtures/trl');
@@ -108,6 +110,11 @@ describe('a folder that will not do', () => {
     const error = thrownBy(attempt);
     expect(error).toMatchObject({ code });
     expect(error.message).toContain(names);
+  });
+
+  it('is refused in a run as soon as the model is known', async () => {
+    const run = createTrainer({ model: source, train: { engine: 'cpu' } }).use(toy(), tokenizerPlugin());
+    await expect(run.train()).rejects.toMatchObject({ message: expect.stringContaining('embeddings for 8 tokens') });
   });
 
   it('takes a vocabulary that is larger than the tokenizer', () => {
