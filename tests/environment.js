@@ -1,5 +1,8 @@
 import { TestEnvironment } from 'jest-environment-node';
 
+// tests see a copy of the environment, TensorFlow this one
+process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+
 // the native engine makes its arrays in the outer realm, and tfjs recognises typed arrays by `instanceof`
 const shared = [
   Float32Array,

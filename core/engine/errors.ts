@@ -43,6 +43,11 @@ export const failure = defineErrors({
     consequence: 'The native engine was not installed; an earlier one still works.',
     remedy: 'Install g++ or clang++, or set CXX to a C++17 compiler, or use the wasm engine.',
   },
+  ENGINE_CACHE: {
+    fact: 'The cache in {folder} cannot be written: {reason}',
+    consequence: 'The native engine was not installed; an earlier one still works.',
+    remedy: 'Make room or give permission there, or set MOORING_CACHE to another folder.',
+  },
   ENGINE_DOWNLOAD: {
     fact: 'pip could not download {requirement}: {reason}',
     consequence: 'The native engine was not installed; an earlier one still works.',

@@ -63,16 +63,18 @@ export async function loadNative(): Promise<NativeRuntime> {
   applyTensorflowSettings();
   restoreRemovedUtil();
   Reflect.set(globalThis, tfjsSlot, tf);
-  const load = createRequire(join(build, 'package.json'));
-  const hush = load(join(packageFolder(build), 'lib', 'napi-v8', 'hush.node')) as { hush(): void; speak(): void };
-  hush.hush();
   try {
-    const { node } = load('@tensorflow/tfjs-node-gpu') as { node: Pick<NativeRuntime, 'loadSavedModel'> };
-    await tf.setBackend('tensorflow');
-    return { backend: tf.backend() as tf.KernelBackend & NativeBackend, loadSavedModel: node.loadSavedModel };
+    const load = createRequire(join(build, 'package.json'));
+    const hush = load(join(packageFolder(build), 'lib', 'napi-v8', 'hush.node')) as { hush(): void; speak(): void };
+    hush.hush();
+    try {
+      const { node } = load('@tensorflow/tfjs-node-gpu') as { node: Pick<NativeRuntime, 'loadSavedModel'> };
+      await tf.setBackend('tensorflow');
+      return { backend: tf.backend() as tf.KernelBackend & NativeBackend, loadSavedModel: node.loadSavedModel };
+    } finally {
+      hush.speak();
+    }
   } catch (cause) {
     throw failure('ENGINE_LOAD_FAILED', { folder: build, reason: (cause as Error).message.trim() }, { cause });
-  } finally {
-    hush.speak();
   }
 }

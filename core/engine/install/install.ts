@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MooringError } from '../../errors.ts';
+import { failure } from '../errors.ts';
 import { buildFolder, cacheFolder, engineFolder, type InstalledEngine, readInstalled } from './cache.ts';
 import { compileBinding, findCompiler } from './compile.ts';
 import { type FindOptions, findLibtensorflow } from './libtensorflow.ts';
@@ -53,9 +55,14 @@ export async function installEngine(options: InstallOptions = {}): Promise<Insta
       await rm(build, { recursive: true, force: true });
     }
   };
-  return withLock(join(cacheFolder(), 'engine', 'lock'), install, (pid) =>
-    log(`Waiting for process ${pid}, which is installing the engine.`),
-  );
+  try {
+    return await withLock(join(cacheFolder(), 'engine', 'lock'), install, (pid) =>
+      log(`Waiting for process ${pid}, which is installing the engine.`),
+    );
+  } catch (cause) {
+    if (cause instanceof MooringError) throw cause;
+    throw failure('ENGINE_CACHE', { folder: cacheFolder(), reason: (cause as Error).message }, { cause });
+  }
 }
 
 /** The one moment at which an engine becomes the current one. */
@@ -68,6 +75,7 @@ async function putInPlace(folder: string, installed: InstalledEngine): Promise<v
 /** Removes what killed installs left, and builds that were replaced; processes that run one keep its mapped files. */
 async function removeBuilds(folder: string, keep: string | undefined): Promise<void> {
   const builds = join(folder, 'builds');
-  for (const build of await readdir(builds).catch(() => []))
+  await mkdir(builds, { recursive: true });
+  for (const build of await readdir(builds))
     if (build !== keep) await rm(join(builds, build), { recursive: true, force: true });
 }

@@ -75,7 +75,8 @@ function inspect(folder: string): Omit<Libtensorflow, 'source'> | string {
 
 /** Prints the folder of an installed TensorFlow without importing it, which would take seconds, and its distribution. */
 const findScript = `
-import importlib.metadata, importlib.util, json, os
+import importlib.metadata, importlib.util, json, os, sys
+sys.path = [place for place in sys.path if place]  # not the working directory
 spec = importlib.util.find_spec('tensorflow')
 names = importlib.metadata.packages_distributions().get('tensorflow', []) if hasattr(importlib.metadata, 'packages_distributions') else []
 print(json.dumps({'folder': os.path.dirname(spec.origin), 'names': names}) if spec and spec.origin else 'null')

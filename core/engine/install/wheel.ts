@@ -62,7 +62,8 @@ export async function downloadTensorflow(
   const pip = await run(python, ['-m', 'pip', '--version']);
   if (pip.code !== 0) throw failure('ENGINE_NO_PIP', { python, reason: pip.reason });
 
-  const staging = `${folder}.new-${process.pid}`;
+  const staging = `${folder}.new`; // one at a time: the installation holds the cache's lock
+  await rm(staging, { recursive: true, force: true }); // left by one that was killed
   await mkdir(staging, { recursive: true });
   try {
     const file = await download(staging, wheel, python, progress);

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { openEngine } from '../../../core/engine/engine.ts';
 import { engineFolder, readInstalled } from '../../../core/engine/install/cache.ts';
 import { ensureEngine } from '../../../core/engine/install/ensure.ts';
 import { type InstallOptions, installEngine } from '../../../core/engine/install/install.ts';
@@ -127,18 +128,47 @@ describe('installs at once', () => {
   });
 });
 
-test('goes on after an install that was killed while it compiled', async () => {
-  machine.tensorflow(cachedTensorflow(false));
-  machine.tool('g++', '[ "$1" = --version ] || kill -9 $PPID');
-  const script = new URL('installInChild.js', import.meta.url);
-  const child = spawnSync(machine.realNode, [script.pathname], { env: process.env });
-  expect(child.signal).toBe('SIGKILL');
-  expect(machine.contents().join()).toMatch(/builds.new-.*engine.lock/);
+describe('after an install that was killed', () => {
+  const killed = () => {
+    const script = new URL('installInChild.js', import.meta.url).pathname;
+    return spawnSync(machine.realNode, [script], { env: process.env }).signal === 'SIGKILL';
+  };
+  const leftovers = () => machine.contents().filter((path) => /lock$|new/.test(path));
 
-  machine.tool('g++');
-  const installed = await install();
-  expect(readInstalled()).toEqual(installed);
-  expect(machine.contents().filter((path) => /lock|new-/.test(path))).toEqual([]);
+  test('while it compiled, the next one works and clears up', async () => {
+    machine.tensorflow(cachedTensorflow(false));
+    machine.tool('g++', '[ "$1" = --version ] || kill -9 $PPID');
+    expect(killed()).toBe(true);
+    expect(leftovers()).toEqual([expect.stringMatching('builds/new-'), expect.stringMatching('engine/lock')]);
+
+    machine.tool('g++');
+    const installed = await install();
+    expect(readInstalled()).toEqual(installed);
+    expect(leftovers()).toEqual([]);
+  });
+
+  test('while it downloaded, nothing half-loaded is taken for TensorFlow', async () => {
+    machine.tool('python3', 'case "$*" in *download*) kill -9 $PPID ;; *find_spec*) echo null ;; esac');
+    expect(killed()).toBe(true);
+    expect(leftovers()).not.toEqual([]);
+
+    machine.tool('python3');
+    await expect(install()).rejects.toMatchObject({ code: 'ENGINE_HASH' });
+    expect(leftovers()).toEqual([]);
+  });
+});
+
+test('an installed engine that does not load is named, and wasm takes over', async () => {
+  machine.tensorflow(cachedTensorflow(false));
+  const { build } = await install();
+  await expect(openEngine('native')).rejects.toMatchObject({ code: 'ENGINE_LOAD_FAILED' });
+  expect((await openEngine('auto', (line) => lines.push(line))).name).toBe('wasm');
+  expect(lines.at(-1)).toMatch(new RegExp(`mooring engine install.*${build}`));
+});
+
+test('names the cache that it cannot write to', async () => {
+  process.env.MOORING_CACHE = join(machine.folder, 'bin', 'g++');
+  await expect(install()).rejects.toMatchObject({ code: 'ENGINE_CACHE' });
 });
 
 describe('set-up for a run', () => {
