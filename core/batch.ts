@@ -26,3 +26,9 @@ export interface TextBatch extends Batch {
   readonly kind: 'text';
   readonly rows: Rows;
 }
+
+/** Tokens that batches put into the model, prompts included and padding not: the `num_tokens` of TRL. */
+export function inputTokens(batches: readonly Batch[]): number {
+  const hasRows = (batch: Batch): batch is TextBatch | PreferenceBatch => 'rows' in batch;
+  return batches.filter(hasRows).reduce((sum, { rows }) => sum + rows.mask.reduce((real, one) => real + one, 0), 0);
+}

@@ -18,12 +18,12 @@ export interface CommandContext {
   /** Writes a result to standard output. */
   print(text: string): void;
   /**
-   * Loads a model by the default plugins that provide services, and hands the services to `body`.
-   * What depends on nothing that was asked for is never made.
+   * Loads a model by built-in plugins, with their default options, and hands services to `body`. Name no more plugins
+   * than it takes: a model may come without a tokenizer, for one.
    */
   withServices<Used extends Uses, Result>(
     config: RunInput,
-    uses: Used,
+    take: { readonly plugins: readonly string[]; readonly uses: Used },
     body: (services: Services<Used>) => Promise<Result>,
   ): Promise<Result>;
 }

@@ -27,13 +27,16 @@ export function dropoutMask(
   const threshold = rate * 2 ** 32;
   const kept = 1 / (1 - rate);
   const site = place.layer * 256 + place.site;
-  let at = 0;
+  const state = new Int32Array(4);
+  const numbers = new Uint32Array(width);
+  let start = 0;
   for (let row = 0; row < rows; row++) {
     for (let line = 0; line < outer * middle; line++) {
       const lineIndex = Math.floor(line / middle) * 65536 + (line % middle);
-      const counter = [place.firstRow + row, lineIndex, site, key.step] as const;
-      const next = xoshiro(...philox(counter, [key.seed, Math.floor(key.seed / 2 ** 32)]));
-      for (const end = at + width; at < end; at++) mask[at] = next() < threshold ? 0 : kept;
+      state.set(philox([place.firstRow + row, lineIndex, site, key.step], [key.seed, Math.floor(key.seed / 2 ** 32)]));
+      xoshiro(state, numbers);
+      for (let at = 0; at < width; at++) mask[start + at] = (numbers[at] as number) < threshold ? 0 : kept;
+      start += width;
     }
   }
   return mask;

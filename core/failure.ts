@@ -87,6 +87,11 @@ export const failure = defineErrors({
     consequence: 'Nothing was trained.',
     remedy: 'Use a data plugin for {accepts} data, or an objective for {kind} data.',
   },
+  PASS_NEEDS_GRADIENT: {
+    fact: 'A tap of `pass` answered the pass {pass}, which is being trained.',
+    consequence: 'An answer has no gradient, so nothing could be learned from it.',
+    remedy: 'Answer only passes whose `gradient` is false.',
+  },
   LOSS_COUNT_UNKNOWN: {
     fact: 'The loss term {name} is to be divided by the count {per}, which the batch does not have.',
     consequence: 'The loss would be a sum without a normaliser.',

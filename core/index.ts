@@ -1,5 +1,5 @@
 export type { Plan, PlannedHook, PlannedService } from './assembly.ts';
-export type { Batch, PreferenceBatch, TextBatch } from './batch.ts';
+export { type Batch, inputTokens, type PreferenceBatch, type TextBatch } from './batch.ts';
 export {
   type Command,
   type CommandContext,

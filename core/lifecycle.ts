@@ -35,8 +35,8 @@ export interface Lifecycle {
   beforeBackward: Kind.PairedBefore<BlockVisit>;
   gradient: Kind.SyncWaterfall<Tensor, { name: string; microStep: number }>;
   afterBackward: Kind.PairedAfter<BlockVisit>;
-  gradientsReady: Kind.Series<{ gradients: Gradients; step: Step }>;
   metrics: Kind.SyncCollect<Metric, LossInputs & { step: Step | undefined }>;
+  gradientsReady: Kind.Series<{ gradients: Gradients; step: Step }>;
   stepEnd: Kind.Series<{ step: Step; record: StepRecord }>;
   evaluate: Kind.Collect<number, { run: Run }>;
   evaluated: Kind.Series<{ figures: StepRecord; step: number }>;
@@ -106,7 +106,7 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
     kind: 'bail',
     when: 'before a pass is computed',
     args: ['pass'],
-    returns: 'the outputs, instead of computing them',
+    returns: 'the outputs, instead of computing them; only where `pass.gradient` is false',
   },
   beforeForward: {
     kind: 'paired before',
@@ -156,17 +156,17 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
     args: ['block', 'pass', 'next'],
     returns: nothing,
   },
-  gradientsReady: {
-    kind: 'series',
-    when: 'the gradients of the step are accumulated, not yet clipped',
-    args: ['gradients', 'step'],
-    returns: nothing,
-  },
   metrics: {
     kind: 'sync collect',
     when: 'after the passes of a micro-batch',
     args: ['outputs', 'batch', 'settings', 'step'],
     returns: 'figures by name: { value, reduce, weight }, reduced over the step',
+  },
+  gradientsReady: {
+    kind: 'series',
+    when: 'the gradients of the step are accumulated, not yet clipped',
+    args: ['gradients', 'step'],
+    returns: nothing,
   },
   stepEnd: {
     kind: 'series',

@@ -1,5 +1,5 @@
 import pino from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import type { Log } from './tokens.ts';
 
 /** Levels by how much they say. */
@@ -10,15 +10,14 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
  * Details are for programs; they are printed only at level `debug`.
  */
 export function createLog(level: LogLevel = 'info'): Log {
-  const stream = pretty({
-    destination: 2,
-    sync: true,
+  const format = prettyFactory({
     ignore: 'pid,hostname,time,level',
     hideObject: level !== 'debug',
     messageFormat: (record, key) => `${prefixes[record.level as number] ?? ''}${record[key]}`,
     colorize: process.stderr.isTTY,
   });
-  return pino({ level, base: null }, stream);
+  // through the stream, not the file descriptor, so that a progress bar can make room for it
+  return pino({ level, base: null }, { write: (line) => void process.stderr.write(format(line)) });
 }
 
 const prefixes: Readonly<Record<number, string>> = { 40: 'warning: ', 50: 'error: ' };

@@ -72,6 +72,7 @@ function passesOf({ objective, config }: Session, { batch, step, isTraining }: M
 
 async function score({ hooks, driver, reference }: Session, pass: Pass): Promise<Outputs> {
   const given = await hooks.pass({ pass });
+  if (given !== undefined && pass.gradient) throw failure('PASS_NEEDS_GRADIENT', { pass: pass.key });
   if (given !== undefined) return given;
   if (pass.view === 'policy') return driver.forward(pass);
   if (reference === undefined) throw failure('SERVICE_MISSING', missingReference);

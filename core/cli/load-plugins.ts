@@ -25,25 +25,22 @@ export async function loadPlugins({ file, plugins: entries }: RunFile): Promise<
     theirs.set(entry, await loadTheirs(entry, file, builtIn));
   }
 
-  const ours = (name: string, locate: PluginEntry['locate']) => load(`mooring/plugins/${name}`, name, locate([]));
   const named = await Promise.all(
     wanted.map(async (entry) => {
-      const factory = theirs.get(entry) ?? (await ours(entry.name, entry.locate));
+      const factory = theirs.get(entry) ?? (await loadOurs(entry.name, entry.locate([])));
       return { ...factory(entry.options), locate: entry.locate };
     }),
   );
   const unnamed = defaults.filter(({ name }) => !removed.has(name) && !wanted.some((entry) => entry.name === name));
-  return [...(await loadDefaults(unnamed)), ...named];
+  const brought = await Promise.all(
+    unnamed.map(async ({ name }) => ({ ...(await loadOurs(name))(undefined), isDefault: true })),
+  );
+  return [...brought, ...named];
 }
 
-/** Default plugins, ready for `use()`. */
-export async function loadDefaults(defaults: readonly PluginSummary[]): Promise<Plugin[]> {
-  return Promise.all(
-    defaults.map(async ({ name }) => {
-      const factory = await load(`mooring/plugins/${name}`, name, name);
-      return { ...factory(undefined), isDefault: true };
-    }),
-  );
+/** The factory of a built-in plugin. */
+export async function loadOurs(name: string, where = name): Promise<PluginFactory<unknown>> {
+  return load(`mooring/plugins/${name}`, name, where);
 }
 
 async function loadTheirs(

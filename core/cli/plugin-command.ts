@@ -1,30 +1,25 @@
 import { createTrainer } from '../create-trainer.ts';
 import { createLog } from '../log.ts';
-import { loadDefaults } from './load-plugins.ts';
+import { loadOurs } from './load-plugins.ts';
 import type { Terminal } from './main.ts';
-import { readManifest } from './manifest.ts';
 
-/** Runs a command of a built-in plugin, with the default plugins that provide services: there is no run to observe. */
+/** Runs a command of a built-in plugin. */
 export async function runPluginCommand(
   plugin: string,
   command: string,
   given: Readonly<Record<string, unknown>>,
   { isDebug, terminal }: { readonly isDebug: boolean; readonly terminal: Terminal },
 ): Promise<void> {
-  const manifest = readManifest();
-  const providers = manifest.filter((each) => each.isDefault && each.provides.length > 0);
-  const owner = manifest.filter((each) => each.name === plugin && !providers.includes(each));
-  const plugins = await loadDefaults([...providers, ...owner]);
-  const { commands = [] } = plugins.find((each) => each.definition.name === plugin)?.definition ?? {};
+  const { definition } = await loadOurs(plugin);
   const log = createLog(isDebug ? 'debug' : 'info');
-  await commands
-    .find((each) => each.name === command)
-    ?.run(given, {
-      log,
-      print: (text) => terminal.out(text),
-      withServices: (config, uses, body) =>
-        createTrainer(config, { log })
-          .use(...plugins)
-          .withServices(uses, body),
-    });
+  const found = definition.commands?.find((each) => each.name === command);
+  await found?.run(given, {
+    log,
+    print: (text) => terminal.out(text),
+    async withServices(config, { plugins, uses }, body) {
+      const factories = await Promise.all(plugins.map((name) => loadOurs(name)));
+      const trainer = createTrainer(config, { log }).use(...factories.map((factory) => factory(undefined)));
+      return trainer.withServices(uses, body);
+    },
+  });
 }

@@ -70,15 +70,21 @@ export function widen(dtype: ReadableDtype, buffer: ArrayBuffer, count: number):
 /** Rounds float32 values to bfloat16, to nearest and ties to even; NaN stays NaN. */
 export function toBfloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (word) =>
-    (word & 0x7fffffff) > 0x7f800000 ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16,
-  );
+  const rounded = new Uint16Array(values.length);
+  for (let at = 0; at < bits.length; at++) {
+    const word = bits[at] as number;
+    const isNotANumber = (word & 0x7fffffff) > 0x7f800000;
+    rounded[at] = isNotANumber ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return rounded;
 }
 
 /** Rounds float32 values to IEEE half precision, to nearest and ties to even; 65520 and above become infinite. */
 export function toFloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, halfBits);
+  const rounded = new Uint16Array(values.length);
+  for (let at = 0; at < bits.length; at++) rounded[at] = halfBits(bits[at] as number);
+  return rounded;
 }
 
 const scratch = new Float32Array(1);
