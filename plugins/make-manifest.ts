@@ -4,7 +4,7 @@ import { defaults } from './index.ts';
 
 /**
  * What plugins/manifest.json should say, from the code: the command line lists plugins and commands by it, and loads none.
- * `npm run manifest` writes it.
+ * `npm run docs` writes it.
  */
 export async function makeManifest(): Promise<string> {
   const folder = new URL('.', import.meta.url);

@@ -67,4 +67,19 @@ export const failure = defineErrors({
     consequence: 'The model was not loaded, since its figures would be wrong.',
     remedy: 'config.json and weights are of different models: take both from one place.',
   },
+  SCORE_TOKENS_MALFORMED: {
+    fact: '{file} holds {found}.',
+    consequence: 'Nothing was scored.',
+    remedy: 'Give input_ids and attention_mask, both int32 [batch, time] with time of at least 2.',
+  },
+  SCORE_WHAT: {
+    fact: 'Of --data and --tokens {given} was given.',
+    consequence: 'Nothing was scored.',
+    remedy: 'Give one: --data for preference pairs as text, --tokens for token ids.',
+  },
+  ADAPTER_NOT_YET: {
+    fact: 'The adapter {folder} was given, and this release has no adapters.',
+    consequence: 'Nothing was computed: figures of the base alone would be mistaken for the adapter.',
+    remedy: 'Merge the adapter into its base first, or leave --adapter out.',
+  },
 });

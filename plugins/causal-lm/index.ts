@@ -11,6 +11,7 @@ import {
   Tokenizer,
 } from 'mooring';
 import { z } from 'zod';
+import { generate, score } from './commands.ts';
 import { createDecoder, type Decoder } from './decoder.ts';
 import { endIdsOf } from './end-ids.ts';
 import { createGenerator } from './generate.ts';
@@ -21,6 +22,7 @@ import { storedDtype } from './weights.ts';
 export const causalLm = definePlugin({
   name: 'causal-lm',
   apiVersion: 1,
+  commands: [score, generate],
   options: z.strictObject({ initialize: z.enum(['weights', 'random']).default('weights') }),
   uses: { config: RunConfig, store: ParameterStore, model: Model, tokenizer: optional(Tokenizer) },
   apply({ hooks, provide, options, services }) {

@@ -18,14 +18,14 @@ const storedAs: Record<WritableDtype, Dtype> = { float32: 'F32', bfloat16: 'BF16
 
 /**
  * Writes a safetensors file: its header from `specs`, then one tensor after another, each asked of `read` when its turn
- * comes. Values are rounded to nearest, ties to even. Order and bytes are those of the safetensors library, whatever
- * the order of `specs`. Throws `DISK_FULL` or `WRITE_FAILED`, an older file intact, and
+ * comes, whole or in pieces. Values are rounded to nearest, ties to even. Order and bytes are those of the safetensors
+ * library, whatever the order of `specs`. Throws `DISK_FULL` or `WRITE_FAILED`, an older file intact, and
  * `SAFETENSORS_VALUES_MISFIT`.
  */
 export async function writeSafetensors(
   file: string,
   specs: readonly TensorSpec[],
-  read: (name: string) => Values | Promise<Values>,
+  read: (name: string) => Values | Promise<Values> | AsyncIterable<Values>,
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
 ): Promise<void> {
   // the wider type first keeps every tensor aligned
@@ -41,9 +41,15 @@ export async function writeSafetensors(
   await writeFileAside(file, async (handle) => {
     await handle.writeFile(formatHeader({ entries, metadata }));
     for (const spec of ordered) {
-      const values = await read(spec.name);
-      refuseMisfit(file, spec, values);
-      await writeValues(handle, spec.dtype, values);
+      const given = await read(spec.name);
+      let count = 0;
+      let isInteger = false;
+      for await (const values of Symbol.asyncIterator in given ? given : [given]) {
+        await writeValues(handle, spec.dtype, values);
+        count += values.length;
+        isInteger ||= values instanceof Int32Array;
+      }
+      refuseMisfit(file, spec, count, isInteger);
     }
   });
 }
@@ -57,19 +63,11 @@ async function writeValues(handle: FileHandle, dtype: WritableDtype, values: Val
   }
 }
 
-function refuseMisfit(file: string, { name, dtype, shape }: TensorSpec, values: Values): void {
+function refuseMisfit(file: string, { name, dtype, shape }: TensorSpec, count: number, isInteger: boolean): void {
   const elements = shape.reduce((product, size) => product * size, 1);
-  const isInteger = values instanceof Int32Array;
-  if (values.length === elements && isInteger === (dtype === 'int32')) return;
+  if (count === elements && isInteger === (dtype === 'int32')) return;
   const kind = isInteger ? 'int32' : 'float32';
-  throw failure('SAFETENSORS_VALUES_MISFIT', {
-    file,
-    tensor: name,
-    dtype,
-    shape: shape.join(', '),
-    count: values.length,
-    kind,
-  });
+  throw failure('SAFETENSORS_VALUES_MISFIT', { file, tensor: name, dtype, shape: shape.join(', '), count, kind });
 }
 
 function bytesOfArray({ buffer, byteOffset, byteLength }: NodeJS.TypedArray): Uint8Array {

@@ -1,0 +1,19 @@
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { makeManifest } from '../plugins/make-manifest.ts';
+import { readErrorTables, renderErrors, renderHooks, renderLifecycle } from './render.ts';
+
+/** What is generated from the code, by file. */
+export async function generated(): Promise<Record<string, string>> {
+  return {
+    'docs/hooks.md': renderHooks(),
+    'docs/lifecycle.md': renderLifecycle(),
+    'docs/errors.md': renderErrors(await readErrorTables()),
+    'plugins/manifest.json': await makeManifest(),
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [file, text] of Object.entries(await generated()))
+    writeFileSync(new URL(`../${file}`, import.meta.url), text);
+}

@@ -1,0 +1,102 @@
+import * as tf from '@tensorflow/tfjs';
+import {
+  Driver,
+  definePlugin,
+  Generator,
+  type LossInputs,
+  type PreferenceBatch,
+  packRows,
+  Reference,
+  type Run,
+  Tokenizer,
+} from 'mooring';
+import { z } from 'zod';
+
+/** What the run looked like before and after, for the table at its end. */
+export interface Report {
+  readonly before: Look;
+  readonly after: Look;
+  /** KL(policy || reference) over the policy's own samples, in nats a token: the mean of log(policy / reference). */
+  readonly klPerToken: number;
+  readonly referenceBytes: number;
+}
+
+/** Held-out figures, and what the policy says. */
+export interface Look {
+  /** Share of held-out pairs whose chosen completion has the higher reward; a tie counts half. */
+  readonly accuracy: number;
+  readonly margin: number;
+  readonly samples: readonly string[];
+}
+
+/** Looks at the policy before the first step and after the last, and hands over what it saw. */
+export const report = definePlugin({
+  name: 'report',
+  apiVersion: 1,
+  options: z.strictObject({
+    prompts: z.array(z.string()),
+    newTokens: z.int().positive(),
+    seed: z.int(),
+    done: z.custom<(report: Report) => void>(),
+  }),
+  uses: { driver: Driver, generator: Generator, tokenizer: Tokenizer, reference: Reference },
+  apply({ hooks, options, services }) {
+    let before: Look;
+    hooks.metrics.tap(({ batch, outputs }) => ({ accuracy_ties_half: accuracy(batch as PreferenceBatch, outputs) }));
+    hooks.trainBegin.tap(async ({ run }) => {
+      before = await look(run);
+    });
+    hooks.trainEnd.tap(async ({ run }) => {
+      const after = await look(run);
+      const klPerToken = await ownKl();
+      options.done({ before, after, klPerToken, referenceBytes: services.reference.bytesResident() });
+    });
+
+    async function look(run: Run): Promise<Look> {
+      const figures = await run.evaluate();
+      const ids = await generate(options.prompts.slice(0, 3));
+      const samples = ids.map((each) => services.tokenizer.decode(each, { skipSpecialTokens: true }));
+      const figure = (name: string) => figures[name] ?? Number.NaN;
+      return { accuracy: figure('eval_accuracy_ties_half'), margin: figure('eval_rewards/margins'), samples };
+    }
+
+    function generate(prompts: readonly string[]): Promise<number[][]> {
+      const { generator, tokenizer } = services;
+      const ids = prompts.map((prompt) => tokenizer.encode(prompt));
+      return generator.generate(ids, {
+        maxNewTokens: options.newTokens,
+        temperature: 1,
+        seed: options.seed,
+        ignoreEos: true,
+      });
+    }
+
+    async function ownKl(): Promise<number> {
+      const { driver, reference, tokenizer } = services;
+      const prompts = options.prompts.map((prompt) => tokenizer.encode(prompt));
+      const samples = await generate(options.prompts);
+      const rows = packRows(
+        prompts.map((prompt, index) => ({
+          ids: [...prompt, ...(samples[index] ?? [])],
+          completionStart: prompt.length,
+        })),
+      );
+      const pass = { rows, gradient: false, outputs: ['logps'] } as const;
+      const policy = await driver.forward({ ...pass, key: 'policy', view: 'policy' });
+      const frozen = await reference.score({ ...pass, key: 'reference', view: 'reference' });
+      const difference = () => tf.mean(tf.sub(policy.logps as tf.Tensor, frozen.logps as tf.Tensor));
+      const { kl } = driver.measure(() => ({ kl: { value: difference(), reduce: 'mean' } }));
+      tf.dispose([policy, frozen]);
+      driver.release();
+      return kl?.value ?? Number.NaN;
+    }
+  },
+});
+
+/** Share of pairs in which the chosen reward is higher, ties as one half. */
+function accuracy({ pairs, rows }: PreferenceBatch, outputs: LossInputs['outputs']) {
+  const ratios = tf.sub(outputs.policy?.logps as tf.Tensor, outputs.reference?.logps as tf.Tensor); // [tokens]
+  const rewards = tf.unsortedSegmentSum(ratios, tf.tensor1d(rows.targets.row, 'int32'), rows.batch); // [2 * pairs]
+  const margins = tf.sub(tf.slice(rewards, [0], [pairs]), tf.slice(rewards, [pairs], [pairs]));
+  return { value: tf.mean(tf.div(tf.add(tf.sign(margins), 1), 2)), reduce: 'mean', weight: pairs } as const;
+}
