@@ -5,7 +5,7 @@ export const failure = defineErrors({
   RUN_FROZEN: {
     fact: '{call} was called after the run was frozen.',
     consequence: 'The plugins of a run are settled by train() and explain(), so nothing was changed.',
-    remedy: 'Call it before, or create a new trainer: createTrainer({config}).use(...)',
+    remedy: 'Call it before, or create a new trainer: createTrainer({config}).use(...).',
   },
   PLUGIN_DUPLICATE: {
     fact: 'Two plugins are named {plugin}.',

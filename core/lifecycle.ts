@@ -146,7 +146,7 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
   },
   gradient: {
     kind: 'sync waterfall',
-    when: "once for each parameter in a micro-batch, tied uses summed; linear operations only",
+    when: 'once for each parameter in a micro-batch, tied uses summed; linear operations only',
     args: ['name', 'microStep'],
     returns: 'replaces the gradient',
   },

@@ -71,7 +71,10 @@ async function load(
   explain: (error: Error) => Error | undefined = () => undefined,
 ): Promise<PluginFactory<unknown>> {
   const module: Readonly<Record<string, unknown>> = await import(specifier).catch((cause: Error) => {
-    throw explain(cause) ?? failure('PLUGIN_LOAD_FAILED', { where, plugin, reason: cause.message }, { cause });
+    throw (
+      explain(cause) ??
+      failure('PLUGIN_LOAD_FAILED', { where, plugin, reason: withoutBacktrace(cause.message) }, { cause })
+    );
   });
   if (isFactory(module.default)) return module.default;
   const factories = Object.values(module).filter(isFactory);
@@ -80,6 +83,11 @@ async function load(
     throw failure('PLUGIN_NOT_EXPORTED', { where, plugin, found: factories.length === 0 ? 'no' : factories.length });
   }
   return only;
+}
+
+/** The compiler adds frames of its own to what is wrong with a file. */
+function withoutBacktrace(message: string): string {
+  return (message.split('\n\nCaused by:')[0] as string).trim();
 }
 
 function isFactory(value: unknown): value is PluginFactory<unknown> {

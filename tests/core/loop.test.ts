@@ -49,7 +49,9 @@ test('accumulating two micro-batches gives the gradients of one large batch', as
     .use(toy({ batches: 1, rows: 2 }))
     .train();
   for (const [name, values] of Object.entries(seen[0] as object)) {
-    (values as number[]).forEach((value, at) => expect(value).toBeCloseTo(seen[1]?.[name]?.[at] as number, 6));
+    (values as number[]).forEach((value, at) => {
+      expect(value).toBeCloseTo(seen[1]?.[name]?.[at] as number, 6);
+    });
   }
 });
 
