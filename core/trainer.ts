@@ -11,7 +11,7 @@ import type { Settings } from './tokens.ts';
 
 /** The algorithm of preference tuning. Everything that is not here is a plugin's: losses, references, adapters, shards. */
 export async function train(session: Session): Promise<void> {
-  const { hooks, run, config, data, store, optimizer, reference, ledger, runner } = session;
+  const { hooks, run, config, data, evaluationData, store, optimizer, reference, ledger, runner } = session;
   const { maxGradNorm, evalEverySteps } = config.train;
   const { perEpoch } = countSteps(config, data.batchesPerEpoch);
 
@@ -20,6 +20,7 @@ export async function train(session: Session): Promise<void> {
   await loadModel(session, hooks);
   await hooks.refInit({ reference });
   await hooks.trainBegin({ run });
+  if (evalEverySteps !== undefined && evaluationData === undefined) throw failure('NO_EVALUATION_DATA', {});
   if (!store.names.some((name) => store.isTrainable(name))) throw failure('NOTHING_TRAINABLE', {});
 
   for await (const { step, microBatches } of readSteps(session)) {
@@ -53,7 +54,8 @@ export async function train(session: Session): Promise<void> {
     run.step = index;
     await hooks.stepEnd({ step, record });
     if (index % perEpoch === 0) await hooks.epochEnd({ run, epoch });
-    if (evalEverySteps !== undefined && index % evalEverySteps === 0) await run.evaluate();
+    const isLast = index === run.steps || run.signal.aborted;
+    if (evaluationData !== undefined && (isLast || index % (evalEverySteps ?? Infinity) === 0)) await run.evaluate();
   }
   await hooks.trainEnd({ run });
 }

@@ -11,7 +11,7 @@ const hidden = 4;
 
 /**
  * A whole run in the small, to test plugins with: a model of one embedding and one head, data that counts upwards, and
- * next-token loss. Everything is computed for real; a step takes a millisecond on the cpu engine.
+ * next-token loss; with `evalEverySteps`, evaluation data too. Everything is computed for real; a step takes a millisecond on the cpu engine.
  */
 export const toy = definePlugin({
   name: 'toy',
@@ -20,7 +20,11 @@ export const toy = definePlugin({
   apply({ provide, options }) {
     provide(Tokens.Model, { uses: { random: Tokens.Random }, create: ({ random }) => toyModel(random) });
     provide(Tokens.DataSource, { uses: {}, create: () => toyData(options.batches, options.rows, Infinity) });
-    provide(Tokens.EvaluationData, { uses: {}, create: () => toyData(options.batches, options.rows, 1) });
+    provide(Tokens.EvaluationData, {
+      uses: { config: Tokens.RunConfig },
+      create: ({ config }) =>
+        config.train.evalEverySteps === undefined ? undefined : toyData(options.batches, options.rows, 1),
+    });
     provide(Tokens.Objective, { uses: {}, create: () => nextToken });
   },
 });

@@ -144,9 +144,9 @@ export const aroundTheSteps = {
         hooks.evaluated.tap(({ figures, step }) => void seen.push([figures, step])),
       );
       const { result } = await observe([tap], { steps: 5, evalEverySteps: 2 });
-      expect(seen.map(([, step]) => step)).toEqual([2, 4]);
+      expect(seen.map(([, step]) => step)).toEqual([2, 4, 5]); // and after the last step
       expect(Object.keys(seen[1]?.[0] ?? {}).sort()).toEqual(['eval_logps/mean', 'eval_loss']);
-      expect(seen[1]?.[0]).toEqual(result.evaluation);
+      expect(seen[2]?.[0]).toEqual(result.evaluation);
     },
   },
   trainEnd: {
