@@ -63,7 +63,7 @@ export class Trainer {
   use(...plugins: readonly Plugin[]): this {
     this.refuseFrozen('use()');
     for (const plugin of plugins) {
-      if (typeof plugin?.apply !== 'function' || plugin.definition === undefined) {
+      if (typeof plugin !== 'object' || typeof plugin?.apply !== 'function') {
         throw failure('PLUGIN_NOT_A_PLUGIN', { given: typeof plugin === 'function' ? 'a function' : String(plugin) });
       }
       this.plugins.push(plugin);
