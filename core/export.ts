@@ -1,18 +1,20 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Run } from './hook-arguments.ts';
 import type { CallFace } from './hooks/registry.ts';
-import { replaceFolder } from './parameters/writeAside.ts';
+import { explained, replaceFolder } from './parameters/writeAside.ts';
 
 /**
  * Lets plugins write their folders into a staging directory, then moves each into `output`, the old one
  * stepping aside: a crash at any moment leaves either the old or the new folder whole. Returns the folders written.
+ * Throws DISK_FULL, WRITE_FAILED, and what the taps throw.
  */
 export async function exportRun(hooks: CallFace, run: Run, output: string): Promise<string[]> {
-  await mkdir(output, { recursive: true });
-  const staging = path.join(output, `.staging-${process.pid}`);
-  await mkdir(staging);
+  let staging: string | undefined;
   try {
+    await mkdir(output, { recursive: true });
+    // a name of its own: a run that was killed leaves its staging behind, and process ids come back
+    staging = await mkdtemp(path.join(output, '.staging-'));
     await hooks.export({ directory: staging, run });
     const written: string[] = [];
     for (const name of await readdir(staging)) {
@@ -21,7 +23,9 @@ export async function exportRun(hooks: CallFace, run: Run, output: string): Prom
       written.push(target);
     }
     return written;
+  } catch (cause) {
+    throw explained(cause, output);
   } finally {
-    await rm(staging, { recursive: true, force: true });
+    if (staging !== undefined) await rm(staging, { recursive: true, force: true });
   }
 }

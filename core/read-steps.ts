@@ -44,6 +44,7 @@ async function* readAhead({ data, hooks, random }: Session): AsyncGenerator<Batc
       yield batch;
     }
   } finally {
+    await Promise.allSettled([next]); // its taps must not run on beside the end of the run
     await source.return?.();
   }
 }

@@ -19,7 +19,7 @@ export async function* readWeights(
   const source = await openWeights(folder);
   try {
     const stored = [...source.entries.keys()];
-    const names = new Map(specs.map((spec) => [spec.name, storedName(folder, config, spec.name, stored)]));
+    const names = new Map(specs.map(({ name }) => [name, storedName(folder, config, name, stored, specs)]));
     refuseUnexpected(folder, config, stored, names);
     for (const { name, shape } of specs) {
       const entry = source.entries.get(names.get(name) as string);
@@ -45,11 +45,20 @@ export async function storedDtype(folder: string): Promise<'float32' | 'bfloat16
 }
 
 /** Base-model checkpoints, and those of gpt2's authors, leave the family's prefix out. */
-function storedName(folder: string, { family }: DecoderConfig, name: string, stored: readonly string[]): string {
+function storedName(
+  folder: string,
+  { family }: DecoderConfig,
+  name: string,
+  stored: readonly string[],
+  specs: readonly ParameterSpec[],
+): string {
   if (stored.includes(name)) return name;
   const short = name.startsWith(family.prefix) ? name.slice(family.prefix.length) : name;
   if (stored.includes(short)) return short;
-  throw failure('MODEL_WEIGHT_MISSING', { folder, name, nearest: closest(name, stored) });
+  // a misspelt one is among those that no parameter claims
+  const unclaimed = stored.filter((each) => !specs.some((spec) => spec.name === each));
+  const nearest = closest(name, unclaimed.length > 0 ? unclaimed : stored);
+  throw failure('MODEL_WEIGHT_MISSING', { folder, name, nearest });
 }
 
 function refuseUnexpected(

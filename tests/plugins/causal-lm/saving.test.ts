@@ -1,0 +1,66 @@
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from '@jest/globals';
+import { openWeights } from 'mooring';
+import { readConfig } from '../../../plugins/causal-lm/config.ts';
+import { saveModel } from '../../../plugins/causal-lm/save.ts';
+import { failureOf } from '../../core/support.ts';
+import { fixture, fixtureNames, withModel } from './support.ts';
+
+const folder = () => mkdtempSync(path.join(tmpdir(), 'mooring-save-'));
+
+/** Loads a fixture and saves it again. */
+function resave(
+  name: string,
+  target: string,
+  dtype: 'float32' | 'bfloat16',
+  read?: () => Promise<never>,
+): Promise<void> {
+  return withModel(fixture(name), 'cpu', ({ model, store }) =>
+    saveModel(target, {
+      source: fixture(name),
+      config: readConfig(fixture(name)),
+      parameters: model.parameters,
+      dtype,
+      read:
+        read ??
+        (async (parameter) => {
+          const tensor = store.read(parameter, 'policy');
+          return (await tensor.data().finally(() => tensor.dispose())) as Float32Array;
+        }),
+    }),
+  );
+}
+
+test.each(fixtureNames)('a saved folder holds the weights that were loaded, bit for bit: %s', async (name) => {
+  const target = path.join(folder(), 'model');
+  const dtype = name === 'llama-bf16-sharded' ? 'bfloat16' : 'float32';
+  await resave(name, target, dtype);
+  const [saved, original] = [await openWeights(target), await openWeights(fixture(name))];
+  expect([...saved.entries.keys()].sort()).toEqual([...original.entries.keys()].sort());
+  for (const parameter of saved.entries.keys()) {
+    const [ours, theirs] = [await saved.readTensor(parameter), await original.readTensor(parameter)];
+    expect(
+      Buffer.from(ours.buffer, ours.byteOffset, ours.byteLength).equals(
+        Buffer.from(theirs.buffer, theirs.byteOffset, theirs.byteLength),
+      ),
+    ).toBe(true);
+  }
+  await saved.close();
+  await original.close();
+  const config = JSON.parse(readFileSync(path.join(target, 'config.json'), 'utf8'));
+  expect(config).toEqual({ ...JSON.parse(readFileSync(path.join(fixture(name), 'config.json'), 'utf8')), dtype });
+});
+
+test('a disk that fills up while saving leaves the old folder, and nothing beside it', async () => {
+  const parent = folder();
+  const target = path.join(parent, 'model');
+  await resave('qwen2', target, 'float32');
+  writeFileSync(path.join(target, 'mark'), 'old');
+  const full = Object.assign(new RangeError('no space left on device'), { code: 'ENOSPC' });
+  const error = await failureOf(() => resave('qwen2', target, 'float32', () => Promise.reject(full)));
+  expect(error.code).toBe('DISK_FULL');
+  expect(readFileSync(path.join(target, 'mark'), 'utf8')).toBe('old');
+  expect(readdirSync(parent)).toEqual(['model']);
+});
