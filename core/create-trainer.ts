@@ -95,15 +95,14 @@ export class Trainer {
   async train(): Promise<TrainResult> {
     const started = performance.now();
     const assembly = this.assemble();
-    try {
+    const result = async () => {
       const session = await this.open(assembly);
       const written = await this.guarded(session);
       const { step, stopReason, record, evaluation } = session.run;
       const seconds = (performance.now() - started) / 1000;
       return { steps: step, seconds, stopReason, record, evaluation, written };
-    } finally {
-      assembly.close();
-    }
+    };
+    return this.closing(result, () => assembly.close());
   }
 
   /**
@@ -116,27 +115,43 @@ export class Trainer {
     body: (services: Services<Used>) => Promise<Result>,
   ): Promise<Result> {
     const assembly = this.assemble();
-    try {
+    const result = async () => {
       const services = await assembly.open({ ...modelUses, ...uses });
       await loadModel(services, assembly.hooks.call);
-      return await body(services);
-    } finally {
-      assembly.close();
-    }
+      return body(services);
+    };
+    return this.closing(result, () => assembly.close());
   }
 
   private async guarded(session: Session): Promise<string[]> {
     const { hooks, run } = session;
-    try {
+    const trained = async () => {
       await train(session);
-      return this.config.output === undefined ? [] : await exportRun(hooks, run, this.config.output);
+      return this.config.output === undefined ? [] : exportRun(hooks, run, this.config.output);
+    };
+    const seen = () =>
+      trained().catch((error) =>
+        this.closing(
+          () => Promise.reject(error),
+          () => hooks.failure({ error, run }),
+        ),
+      );
+    return this.closing(seen, () => hooks.teardown({ run }));
+  }
+
+  /** Runs `body`, then `close` whatever happened; what `close` throws does not take the place of what `body` threw. */
+  private async closing<Result>(body: () => Promise<Result>, close: () => unknown): Promise<Result> {
+    let result: Result;
+    try {
+      result = await body();
     } catch (error) {
-      // taps see the failure and cannot put theirs in its place
-      await hooks.failure({ error, run }).catch((second) => this.log.error({ error: second }, String(second)));
+      await Promise.resolve()
+        .then(close)
+        .catch((second) => this.log.error({ error: second }, String(second)));
       throw error;
-    } finally {
-      await hooks.teardown({ run });
     }
+    await close();
+    return result;
   }
 
   private assemble(): Assembly {

@@ -1,7 +1,7 @@
 import { failure } from './failure.ts';
 import type { StepRecord } from './hook-arguments.ts';
 import { type Figures, reduceFigures, runMicroStep } from './micro-step.ts';
-import type { Session } from './session.ts';
+import { type Session, stepAt } from './session.ts';
 import { settingsOf } from './trainer.ts';
 
 /**
@@ -11,22 +11,15 @@ import { settingsOf } from './trainer.ts';
 export async function evaluate(session: Session): Promise<StepRecord> {
   const { evaluationData, hooks, run } = session;
   if (evaluationData === undefined) throw failure('NO_EVALUATION_DATA', {});
-  const step = { index: Math.max(run.step, 1), steps: run.steps, epoch: 0 };
-  const settings = settingsOf(session, step);
+  const settings = settingsOf(session, stepAt(session, Math.max(run.step, 1)));
   const all: Figures[] = [];
-  const batches = evaluationData.open(0);
-  for (let index = 0; index < evaluationData.batchesPerEpoch; index++) {
-    const { value: batch } = await batches.next();
-    const figures = await runMicroStep(session, {
-      batch,
-      settings,
-      step: undefined,
-      counts: batch.counts,
-      isTraining: false,
-    });
+  // leaving the loop, however, closes the source
+  for await (const batch of evaluationData.open(0)) {
+    const micro = { batch, settings, step: undefined, counts: batch.counts, isTraining: false };
+    const figures = await runMicroStep(session, micro);
     all.push({ ...figures, loss: { value: figures.loss?.value ?? 0, reduce: 'mean', weight: batch.counts.row } });
+    if (all.length >= evaluationData.batchesPerEpoch) break;
   }
-  await batches.return?.();
   const own = Object.entries(reduceFigures(all)).map(([name, value]) => [`eval_${name}`, value] as const);
   const figures = { ...Object.fromEntries(own), ...(await hooks.evaluate({ run })) };
   run.evaluation = figures;

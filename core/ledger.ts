@@ -1,5 +1,5 @@
 import type { LedgerEntry } from './hook-arguments.ts';
-import type { TapMeter } from './hooks/runner.ts';
+import { runsAhead, type TapMeter } from './hooks/runner.ts';
 
 /** Tensors and bytes of unique buffers that exist at a moment, as the engine counts them. */
 export interface MemoryCount {
@@ -60,11 +60,6 @@ export class Ledger implements TapMeter {
   private add(plugin: string, hook: string, used: Use, less?: Use): void {
     for (const entries of [this.run, this.step]) add(entryOf(entries, plugin, hook), used, less);
   }
-}
-
-/** `batch` runs beside the step before it, so what comes to be meanwhile is not its doing: only its time is counted. */
-function runsAhead(hook: string): boolean {
-  return hook === 'batch';
 }
 
 function entryOf(entries: Map<string, Entry>, plugin: string, hook: string): Entry {

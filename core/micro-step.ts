@@ -4,7 +4,7 @@ import { failure } from './failure.ts';
 import type { Step } from './hook-arguments.ts';
 import type { DropoutKey, Outputs, Pass } from './model.ts';
 import type { Session } from './session.ts';
-import type { LossInputs, LossTerm, Metric, Settings } from './tokens.ts';
+import type { LossInputs, LossTerm, Metric, PassRequest, Settings } from './tokens.ts';
 
 /** Figures of a micro-batch with their weights: what a step or an evaluation averages. */
 export type Figures = Readonly<Record<string, Metric & { readonly value: number }>>;
@@ -57,14 +57,17 @@ async function learn(
   return loss;
 }
 
-function passesOf({ objective, config }: Session, { batch, step, isTraining }: MicroStep): Pass[] {
-  if (batch.kind !== objective.accepts) {
-    throw failure('OBJECTIVE_BATCH_KIND', { accepts: objective.accepts, kind: batch.kind });
-  }
-  const { disableDropout, seed } = config.train;
+/** The passes that the objective asks for. Throws OBJECTIVE_BATCH_KIND for a batch that it does not read. */
+export function requestsOf({ objective }: Pick<Session, 'objective'>, batch: Batch): readonly PassRequest[] {
+  if (batch.kind === objective.accepts) return objective.passes(batch);
+  throw failure('OBJECTIVE_BATCH_KIND', { accepts: objective.accepts, kind: batch.kind });
+}
+
+function passesOf(session: Session, { batch, step, isTraining }: MicroStep): Pass[] {
+  const { disableDropout, seed } = session.config.train;
   const dropout: DropoutKey | undefined =
     isTraining && !disableDropout && step ? { seed, step: step.index } : undefined;
-  return objective.passes(batch).map(({ key, of, rows, outputs }) => {
+  return requestsOf(session, batch).map(({ key, of, rows, outputs }) => {
     const isPolicy = of === 'policy';
     return { key, rows, outputs, view: of, gradient: isPolicy && isTraining, dropout: isPolicy ? dropout : undefined };
   });

@@ -1,5 +1,6 @@
 import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
+import { requestsOf } from './micro-step.ts';
 import type { Outputs, Pass } from './model.ts';
 import type { Session } from './session.ts';
 
@@ -15,8 +16,8 @@ const sameAsPolicy = new Set(['clone', 'adapters-off', 'adapter-snapshot']);
  * Throws REFERENCE_DIFFERS.
  */
 export async function checkReference(session: Session, batch: Batch): Promise<void> {
-  const { driver, objective, reference, log } = session;
-  const request = objective.passes(batch).find((pass) => pass.of === 'policy');
+  const { driver, reference, log } = session;
+  const request = requestsOf(session, batch).find((pass) => pass.of === 'policy');
   if (reference === undefined || request === undefined) return;
   const pass = { ...request, outputs: ['logps'], gradient: false } as const;
   const policy = await driver.forward({ ...pass, view: 'policy' } satisfies Pass);

@@ -1,7 +1,7 @@
 import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
 import type { Step } from './hook-arguments.ts';
-import { countSteps, type Session } from './session.ts';
+import { countSteps, type Session, stepAt } from './session.ts';
 
 /** A step that is to be taken, and all its micro-batches, after their taps. */
 export interface FetchedStep {
@@ -21,7 +21,7 @@ export async function* readSteps(session: Session): AsyncGenerator<FetchedStep> 
   try {
     for (let index = 1; index <= steps && !run.signal.aborted; index++) {
       const left = data.batchesPerEpoch - ((index - 1) % perEpoch) * gradientAccumulationSteps;
-      const step = { index, steps, epoch: Math.floor((index - 1) / perEpoch) };
+      const step = stepAt(session, index);
       yield { step, microBatches: await take(batches, Math.min(gradientAccumulationSteps, left), step) };
     }
   } finally {

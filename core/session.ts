@@ -1,6 +1,6 @@
 import type { RunConfig } from './config.ts';
 import { failure } from './failure.ts';
-import type { Run, StepRecord } from './hook-arguments.ts';
+import type { Run, Step, StepRecord } from './hook-arguments.ts';
 import type { CallFace, Hooks } from './hooks/registry.ts';
 import type { Ledger } from './ledger.ts';
 import { optional, type Services } from './plugin.ts';
@@ -80,4 +80,10 @@ export function countSteps(config: RunConfig, batchesPerEpoch: number): { perEpo
   const total = steps ?? Math.ceil(epochs * perEpoch);
   if (perEpoch < 1 || total < 1) throw failure('NO_STEPS', { batches: batchesPerEpoch, epochs });
   return { perEpoch, steps: total };
+}
+
+/** The step of an index, counted from 1. */
+export function stepAt({ config, data, run }: Pick<Session, 'config' | 'data' | 'run'>, index: number): Step {
+  const { perEpoch } = countSteps(config, data.batchesPerEpoch);
+  return { index, steps: run.steps, epoch: Math.floor((index - 1) / perEpoch) };
 }

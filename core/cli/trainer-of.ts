@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { createTrainer, type Trainer } from '../create-trainer.ts';
+import type { Trainer } from '../create-trainer.ts';
 import { createLog } from '../log.ts';
 import type { Log } from '../tokens.ts';
 import { loadPlugins } from './load-plugins.ts';
@@ -21,6 +21,8 @@ export async function trainerOf(
   const runFile = await readRunFile(file, options.set);
   const output = options.output === undefined ? runFile.input.output : path.resolve(options.output);
   const plugins = await loadPlugins(runFile);
+  // only now, since it brings the tensor library: a mistake in the run file is told at once
+  const { createTrainer } = await import('../create-trainer.ts');
   const log = createLog(options.isDebug ? 'debug' : 'info');
   const trainer = createTrainer(
     { ...runFile.input, ...(output === undefined ? {} : { output }) },

@@ -1,4 +1,5 @@
 import { AsyncSeriesBailHook, AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncHook, SyncWaterfallHook } from 'tapable';
+import { MooringError } from '../errors.ts';
 import { failure } from './errors.ts';
 import type { PlacedTap } from './order.ts';
 import type { TapRunner } from './runner.ts';
@@ -143,7 +144,8 @@ async function settle(
   if (errors.length > 1) {
     const messages = errors.map((error) => (error instanceof Error ? error.message : String(error))).join(' | ');
     const cause = new AggregateError(errors, messages);
-    throw failure('HOOKS_FAILED', { hook: plan.hook, count: errors.length, messages }, { cause });
+    const place = errors[0] instanceof MooringError ? errors[0].place : {};
+    throw failure('HOOKS_FAILED', { hook: plan.hook, count: errors.length, messages }, { cause, place });
   }
   return result;
 }

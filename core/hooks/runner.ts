@@ -45,15 +45,21 @@ export class TapRunner {
 
   private fail(hook: string, tap: Tap, error: unknown, done: (() => void) | undefined): never {
     done?.();
-    const place = { plugin: tap.plugin, hook, step: this.step };
+    const at = runsAhead(hook) ? undefined : this.step;
+    const place = { plugin: tap.plugin, hook, step: at };
     if (error instanceof MooringError) {
       if (error.place.plugin !== undefined) throw error;
       throw new MooringError(error.code, error.entry, { details: error.details, place, cause: error });
     }
     const message = error instanceof Error ? error.message : String(error);
-    const step = this.step === undefined ? '' : ` at step ${this.step}`;
+    const step = at === undefined ? '' : ` at step ${at}`;
     throw failure('HOOK_FAILED', { plugin: tap.plugin, hook, step, message }, { cause: error, place });
   }
+}
+
+/** `batch` runs beside the step before its own: neither the step in progress nor what comes to be meanwhile is its doing. */
+export function runsAhead(hook: string): boolean {
+  return hook === 'batch';
 }
 
 function isThenable(value: unknown): value is Promise<unknown> {

@@ -77,7 +77,8 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function explained(cause: unknown, file: string): unknown {
+/** What the system said of a file or folder that could not be written, as an error for people; other errors as they are. */
+export function explained(cause: unknown, file: string): unknown {
   if (cause instanceof MooringError || !(cause instanceof Error) || !('code' in cause)) return cause;
   if (cause.code === 'ENOSPC' || cause.code === 'EDQUOT') return failure('DISK_FULL', { file }, { cause });
   return failure('WRITE_FAILED', { file, reason: cause.message }, { cause });

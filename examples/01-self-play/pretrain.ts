@@ -39,7 +39,7 @@ const trainer = createTrainer({
   model: folder,
   output,
   train: {
-    epochs: Number(process.env.EPOCHS ?? 3),
+    epochs: Number(process.env.EPOCHS ?? 2),
     batchSize: 8,
     learningRate: 2e-3,
     schedule: 'cosine',
