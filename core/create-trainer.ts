@@ -129,14 +129,13 @@ export class Trainer {
       await train(session);
       return this.config.output === undefined ? [] : exportRun(hooks, run, this.config.output);
     };
-    const seen = () =>
-      trained().catch((error) =>
-        this.closing(
-          () => Promise.reject(error),
-          () => hooks.failure({ error, run }),
-        ),
-      );
-    return this.closing(seen, () => hooks.teardown({ run }));
+    const reported = () =>
+      trained().catch(async (error) => {
+        // taps see the failure and cannot put theirs in its place
+        await hooks.failure({ error, run }).catch(this.logSecond);
+        throw error;
+      });
+    return this.closing(reported, () => hooks.teardown({ run }));
   }
 
   /** Runs `body`, then `close` whatever happened; what `close` throws does not take the place of what `body` threw. */
@@ -145,14 +144,14 @@ export class Trainer {
     try {
       result = await body();
     } catch (error) {
-      await Promise.resolve()
-        .then(close)
-        .catch((second) => this.log.error({ error: second }, String(second)));
+      await Promise.resolve().then(close).catch(this.logSecond);
       throw error;
     }
     await close();
     return result;
   }
+
+  private readonly logSecond = (error: unknown) => this.log.error({ error }, String(error));
 
   private assemble(): Assembly {
     this.isFrozen = true;
