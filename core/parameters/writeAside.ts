@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { isNativeError } from 'node:util/types';
 import { MooringError } from '../errors.ts';
 import { failure } from './errors.ts';
 
@@ -79,7 +80,7 @@ async function syncFolder(folder: string): Promise<void> {
 
 /** What the system said of a file or folder that could not be written, as an error for people; other errors as they are. */
 export function explained(cause: unknown, file: string): unknown {
-  if (cause instanceof MooringError || !(cause instanceof Error) || !('code' in cause)) return cause;
+  if (cause instanceof MooringError || !isNativeError(cause) || !('code' in cause)) return cause;
   if (cause.code === 'ENOSPC' || cause.code === 'EDQUOT') return failure('DISK_FULL', { file }, { cause });
   return failure('WRITE_FAILED', { file, reason: cause.message }, { cause });
 }
