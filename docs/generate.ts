@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { makeManifest } from '../plugins/make-manifest.ts';
-import { readErrorTables, renderErrors, renderHooks, renderLifecycle } from './render.ts';
+import { readErrorTables, renderErrors, renderHooks, renderLifecycle, renderReadmeCode } from './render.ts';
 
 /** What is generated from the code, by file. */
 export async function generated(): Promise<Record<string, string>> {
@@ -10,6 +10,7 @@ export async function generated(): Promise<Record<string, string>> {
     'docs/lifecycle.md': renderLifecycle(),
     'docs/errors.md': renderErrors(await readErrorTables()),
     'plugins/manifest.json': await makeManifest(),
+    'tests/types/readme.ts': renderReadmeCode(readFileSync(new URL('../README.md', import.meta.url), 'utf8')),
   };
 }
 

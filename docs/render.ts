@@ -48,6 +48,15 @@ export function renderErrors(tables: Readonly<Record<string, ErrorTable>>): stri
   ]);
 }
 
+/** The TypeScript of the README as one module, for the compiler to check. */
+export function renderReadmeCode(readme: string): string {
+  const blocks = [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code);
+  return [
+    '// The TypeScript of README.md, put here by `npm run docs` so that the compiler checks it.\n',
+    ...blocks,
+  ].join('\n');
+}
+
 /** The error tables of the project, by file: every `errors.ts` and `failure.ts`. */
 export async function readErrorTables(): Promise<Record<string, ErrorTable>> {
   const tables: Record<string, ErrorTable> = {};
