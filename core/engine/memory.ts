@@ -6,7 +6,10 @@ export interface EngineMemory {
   readonly tensors: number;
   /** Unique buffers: a reshaped or cloned tensor shares its source's where the engine does. */
   readonly buffers: number;
-  /** Bytes of the unique buffers. `tf.memory().numBytes` counts a buffer once for each tensor that shares it. */
+  /**
+   * Bytes of the unique buffers. `tf.memory().numBytes` counts a buffer once for each tensor that shares it. Variables
+   * of TensorFlow are outside of tfjs's sight, and so are reads of them; `store.bytesResident(view)` knows what they hold.
+   */
   readonly bytes: number;
 }
 
@@ -26,6 +29,18 @@ export function countBuffers(): () => EngineMemory {
   return () => ({ tensors: engine.state.numTensors, buffers: engine.state.numDataBuffers, bytes: counter.bytes });
 }
 
+let isShared = false;
+
+/** Makes tensors that share a buffer which tfjs does not know, so that its bytes are not counted once for each. */
+export function sharing<Result>(make: () => Result): Result {
+  isShared = true;
+  try {
+    return make();
+  } finally {
+    isShared = false;
+  }
+}
+
 function watch(engine: ReturnType<typeof tf.engine>, counter: { bytes: number }): void {
   const sizes = new WeakMap<object, number>();
   const { trackTensor, removeDataId } = engine;
@@ -34,7 +49,7 @@ function watch(engine: ReturnType<typeof tf.engine>, counter: { bytes: number })
     const isNew = !this.state.tensorInfo.has(tensor.dataId);
     trackTensor.call(this, tensor, backend);
     if (!isNew) return;
-    const size = this.state.tensorInfo.get(tensor.dataId)?.bytes ?? 0;
+    const size = isShared ? 0 : (this.state.tensorInfo.get(tensor.dataId)?.bytes ?? 0);
     sizes.set(tensor.dataId, size);
     counter.bytes += size;
   };

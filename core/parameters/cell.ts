@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { keep, type Tensor } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/engine.ts';
+import { sharing } from '../engine/memory.ts';
 import type { NativeBackend, OpAttribute } from '../engine/native.ts';
 
 /** A place that holds one tensor and may be written again: what parameters and optimizer state live in. */
@@ -60,7 +61,7 @@ function variableCell(backend: NativeBackend, value: Tensor): Cell {
   const cell: Cell = {
     shape,
     variable,
-    read: () => backend.executeSingleOutput('ReadVariableOp', [type], [variable]),
+    read: () => sharing(() => backend.executeSingleOutput('ReadVariableOp', [type], [variable])),
     write(next) {
       // the variable takes over the buffer; a handle left alive would make the next change copy it
       backend.executeMultipleOutputs('AssignVariableOp', [type], [variable, next], 0);

@@ -46,8 +46,9 @@ describe.each(engineNames)('the parameter store on %s', (name) => {
     const { buffers, bytes } = engine.memory();
     store.addView('reference');
     expect(store.bytesResident('reference')).toBe(0);
+    expect(engine.memory().bytes).toBe(bytes);
     // tfjs sees a held read of a variable as a buffer, so native is proved by resident memory, in its own test
-    if (name !== 'native') expect(engine.memory()).toMatchObject({ buffers, bytes });
+    if (name !== 'native') expect(engine.memory().buffers).toBe(buffers);
     end();
   });
 
