@@ -18,15 +18,26 @@ export function renderHooks(): string {
   ]);
 }
 
-/** docs/lifecycle.md: the order of a run, indented as it repeats. */
+/** docs/lifecycle.md: the order of a run as a tree, what the core does and when hooks are called. */
 export function renderLifecycle(): string {
-  const line = (name: HookName) =>
-    `${'  '.repeat(depths[name])}${name.padEnd(24 - 2 * depths[name])}${hookTable[name].when}`;
+  const line = (depth: number, name: string, words: string) =>
+    `${'│ '.repeat(depth)}├ ${name.padEnd(24 - 2 * depth)}${words}`;
+  const lines = hookNames.flatMap((name) => {
+    const { depth, first } = places[name];
+    const own = (first ?? []).map((words) => `${'│ '.repeat(depth)}├ (${words})`);
+    return [...own, line(depth, name, hookTable[name].when)];
+  });
   return page('The life of a run', [
-    'Generated from `core/lifecycle.ts` by `npm run docs`. What is indented repeats: each epoch, each step, each micro-batch, each block.',
-    ['```text', ...hookNames.map(line), '```'].join('\n'),
-    'An error anywhere goes, with the plugin, the hook and the step that it came from, to `failure`, which can see it but not swallow it; then `teardown` runs, and the error is thrown. A loss or gradient that is not finite ends the run before the optimizer moves: the weights of the step before are saved.',
-    '`requestStop`, and Ctrl-C on the command line, end a run after the step in progress: `trainEnd` and `export` still run.',
+    'Generated from `core/lifecycle.ts` by `npm run docs`. What the core itself does stands in parentheses; what is indented repeats: each epoch, each step, each micro-batch, each block.',
+    ['```text', 'trainer.train()', ...lines, '└ (services are disposed, last made first)', '```'].join('\n'),
+    'A stop (`requestStop`, and Ctrl-C on the command line) ends a run after the step in progress: `trainEnd` and `export` still run.',
+    '## What an error does',
+    [
+      '| where it comes up | what follows | `failure` | `teardown` |',
+      '| --- | --- | --- | --- |',
+      ...errorsWhere.map((row) => `| ${row.join(' | ')} |`),
+    ].join('\n'),
+    'An error in a tap carries the plugin, the hook and the step in its `place`, and what the plugin threw in its `cause`. [errors.md](errors.md) lists the codes.',
   ]);
 }
 
@@ -83,37 +94,57 @@ const kindsInWords = {
   settled: 'every tap runs, in reverse order, whatever fails; what failed is thrown together.',
 };
 
-/** How deep a hook stands in the repetitions of a run: a hook that is missing here does not compile. */
-const depths: Readonly<Record<HookName, number>> = {
-  configure: 0,
-  setup: 0,
-  modelDefined: 0,
-  modelReady: 0,
-  refInit: 0,
-  trainBegin: 0,
-  epochBegin: 1,
-  batch: 2,
-  stepBegin: 2,
-  settings: 2,
-  pass: 3,
-  beforeForward: 4,
-  readParameter: 4,
-  projection: 4,
-  afterForward: 4,
-  lossTerms: 3,
-  beforeBackward: 4,
-  gradient: 4,
-  afterBackward: 4,
-  metrics: 3,
-  gradientsReady: 2,
-  stepEnd: 2,
-  evaluate: 2,
-  evaluated: 2,
-  epochEnd: 1,
-  trainEnd: 0,
-  export: 0,
-  failure: 0,
-  teardown: 0,
+/** Where an error comes up, what follows, and whether `failure` and `teardown` run. */
+const errorsWhere = [
+  ['`use`, `apply`, `configure`', 'nothing was made: the error is thrown', 'no', 'no'],
+  ['making the services', 'those that were made are disposed, and the error is thrown', 'no', 'no'],
+  ['`setup` to `trainBegin`', 'nothing was trained, nothing is written', 'yes', 'yes'],
+  ['a `batch` tap', 'thrown by the step that needs the batch; the steps before it are done', 'yes', 'yes'],
+  ['inside a step', '`after` taps run for what began; the weights are not exported', 'yes', 'yes'],
+  [
+    'a loss or gradient that is not finite',
+    'the optimizer does not move; the weights are exported into `last-good`, and the error says where',
+    'yes',
+    'yes',
+  ],
+  ['`evaluate` to `trainEnd`', 'the step was taken; the weights are not exported', 'yes', 'yes'],
+  ['`export`', 'the staging directory is removed; what stood in the output stays', 'yes', 'yes'],
+  ['`failure`', 'it is logged; the first error is thrown', 'all its taps', 'yes'],
+  ['`teardown`', 'it is thrown, or logged where another error came first', 'no', 'all its taps'],
+  ['disposing a service', 'it is thrown, or logged where another error came first', 'no', 'before'],
+];
+
+/** How deep a hook stands in the repetitions of a run, and what the core does before it. A hook that is missing does not compile. */
+const places: Readonly<Record<HookName, { depth: number; first?: readonly string[] }>> = {
+  configure: { depth: 0, first: ['plugins are checked and applied, taps ordered; from here on the run is frozen'] },
+  setup: { depth: 0, first: ['the services that somebody uses are made, each once, what they need before them'] },
+  modelDefined: { depth: 0, first: ['parameters are defined'] },
+  modelReady: { depth: 0, first: ['weights are read, one tensor at a time'] },
+  refInit: { depth: 0 },
+  trainBegin: { depth: 0 },
+  epochBegin: { depth: 1, first: ['before step 1: policy and reference score the same rows, and their KL is checked'] },
+  batch: { depth: 2 },
+  stepBegin: { depth: 2 },
+  settings: { depth: 2 },
+  pass: { depth: 3 },
+  beforeForward: { depth: 4 },
+  readParameter: { depth: 4 },
+  projection: { depth: 4 },
+  afterForward: { depth: 4 },
+  lossTerms: { depth: 3 },
+  beforeBackward: { depth: 4, first: ['the blocks are differentiated, from the head down'] },
+  gradient: { depth: 4 },
+  afterBackward: { depth: 4 },
+  metrics: { depth: 3 },
+  gradientsReady: { depth: 2 },
+  stepEnd: { depth: 2, first: ['gradients are clipped by their global norm, and the optimizer moves the weights'] },
+  evaluate: { depth: 2 },
+  evaluated: { depth: 2 },
+  epochEnd: { depth: 1 },
+  trainEnd: { depth: 0 },
+  export: { depth: 0 },
+  failure: { depth: 0, first: ['where an error came up'] },
+  teardown: { depth: 0 },
 };
 
 function page(title: string, parts: readonly string[]): string {
