@@ -10,7 +10,7 @@ import { type Report, report } from './report.ts';
 import { selfPlayPairs } from './self-play.ts';
 import { printTable } from './table.ts';
 
-// DPO on real English text, offline: the base model learns to prefer how people go on to how it goes on itself
+// DPO on real English text, offline: the base model learns to prefer how people go on over how it goes on itself
 const model = fileURLToPath(new URL('model/', import.meta.url));
 const output = path.resolve(process.argv[2] ?? 'runs/01-self-play');
 const trainPairs = Number(process.env.PAIRS ?? 768);

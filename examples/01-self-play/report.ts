@@ -3,11 +3,11 @@ import {
   Driver,
   definePlugin,
   Generator,
+  inputTokens,
   type LossInputs,
   type PreferenceBatch,
   packRows,
   Reference,
-  type Run,
   Tokenizer,
 } from 'mooring';
 import { z } from 'zod';
@@ -19,6 +19,8 @@ export interface Report {
   /** KL(policy || reference) over the policy's own samples, in nats a token: the mean of log(policy / reference). */
   readonly klPerToken: number;
   readonly referenceBytes: number;
+  /** Tokens that went into the policy a second, steps only. */
+  readonly tokensPerSecond: number;
 }
 
 /** Held-out figures, and what the policy says. */
@@ -42,18 +44,32 @@ export const report = definePlugin({
   uses: { driver: Driver, generator: Generator, tokenizer: Tokenizer, reference: Reference },
   apply({ hooks, options, services }) {
     let before: Look;
+    let figures: Readonly<Record<string, number>> = {};
+    let [tokens, milliseconds, began] = [0, 0, 0];
     hooks.metrics.tap(({ batch, outputs }) => ({ accuracy_ties_half: accuracy(batch as PreferenceBatch, outputs) }));
-    hooks.trainBegin.tap(async ({ run }) => {
-      before = await look(run);
+    hooks.evaluated.tap((evaluation) => {
+      figures = evaluation.figures;
     });
-    hooks.trainEnd.tap(async ({ run }) => {
-      const after = await look(run);
+    hooks.trainBegin.tap(async ({ run }) => {
+      await run.evaluate();
+      before = await look();
+    });
+    hooks.stepBegin.tap(({ microBatches }) => {
+      tokens += inputTokens(microBatches);
+      began = performance.now();
+    });
+    hooks.stepEnd.tap(() => {
+      milliseconds += performance.now() - began;
+    });
+    // the core has evaluated after the last step
+    hooks.trainEnd.tap(async () => {
+      const after = await look();
       const klPerToken = await ownKl();
-      options.done({ before, after, klPerToken, referenceBytes: services.reference.bytesResident() });
+      const tokensPerSecond = (1000 * tokens) / milliseconds;
+      options.done({ before, after, klPerToken, tokensPerSecond, referenceBytes: services.reference.bytesResident() });
     });
 
-    async function look(run: Run): Promise<Look> {
-      const figures = await run.evaluate();
+    async function look(): Promise<Look> {
       const ids = await generate(options.prompts.slice(0, 3));
       const samples = ids.map((each) => services.tokenizer.decode(each, { skipSpecialTokens: true }));
       const figure = (name: string) => figures[name] ?? Number.NaN;

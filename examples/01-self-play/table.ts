@@ -4,8 +4,8 @@ import type { Report } from './report.ts';
 
 /** Prints what the run came to: figures before and after, what it cost, and three samples of each. */
 export function printTable(
-  { before, after, klPerToken, referenceBytes }: Report,
-  { seconds, steps, record, written }: TrainResult,
+  { before, after, klPerToken, tokensPerSecond, referenceBytes }: Report,
+  { seconds, steps, written }: TrainResult,
   { prompts, output }: { prompts: readonly string[]; output: string },
 ): void {
   const peakBytes = process.resourceUsage().maxRSS * 1024;
@@ -16,7 +16,7 @@ export function printTable(
     ['KL(policy || reference), nats a token, own samples', '0', klPerToken.toFixed(4)],
     ['bytes that only the reference holds', '0', mebibytes(referenceBytes)],
     ['peak memory of the process', '', mebibytes(peakBytes)],
-    ['tokens per second', '', Math.round((record?.num_tokens ?? 0) / 1).toString()],
+    ['tokens per second', '', tokensPerSecond.toFixed(0)],
     ['steps, seconds', '', `${steps}, ${seconds.toFixed(0)}`],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
