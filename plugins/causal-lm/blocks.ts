@@ -64,12 +64,19 @@ function runHead(config: DecoderConfig, scope: BlockScope, inputs: Tensors): Ten
   const { finalNorm, head } = config.family;
   const label = input(inputs, 'label');
   const local = `${head}.weight`;
+  if (label.size === 0) return nothing(config, scope);
   const hidden = norm(config, scope, finalNorm, takeRows(input(inputs, 'hidden'), input(inputs, 'source')));
   const prediction = { hidden, weight: scope.parameter(local), label };
   const figures = scope.needsValue ? tokenFigures(prediction, scope.outputs) : {};
   if (!scope.outputs.includes('logps')) return figures;
   const value = figures.logps ?? tf.zeros(label.shape);
   return { ...figures, logps: logProbabilities(prediction, value, { isWeightFrozen: !scope.isDifferentiated(local) }) };
+}
+
+/** Rows of one token predict nothing. */
+function nothing({ vocabularySize }: DecoderConfig, { outputs }: BlockScope): Tensors {
+  const empty = (name: string) => tf.zeros(name === 'scores' ? [0, vocabularySize] : [0]);
+  return Object.fromEntries(outputs.map((name) => [name, empty(name)]));
 }
 
 /** Queries, keys and values, `[batch * time, heads * headSize]`, each head normalised where the family does that. */

@@ -26,10 +26,13 @@ export function logProbabilities(
   return withGradient(
     inputs,
     (save) => {
-      save([hidden]);
+      save([hidden, weight, label]);
       return tf.clone(value);
     },
-    (dy, [hidden]) => gradients({ hidden: hidden as tf.Tensor, weight, label }, dy, options.isWeightFrozen),
+    (dy, saved) => {
+      const [hidden, weight, label] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+      return gradients({ hidden, weight, label }, dy, options.isWeightFrozen);
+    },
   );
 }
 
@@ -48,7 +51,7 @@ function figuresOf(
   { hidden, weight, label }: Prediction,
   names: readonly OutputName[],
 ): Partial<Record<OutputName, tf.Tensor>> {
-  const logits = tf.matMul(hidden as tf.Tensor2D, weight as tf.Tensor2D, false, true); // [chunk, vocabulary]
+  const logits = logitsOf({ hidden, weight });
   if (names.length === 1 && names[0] === 'scores') return { scores: logits };
   const { exponentials, sum, max } = exponentialsOf(logits);
   const normalizer = tf.squeeze(tf.add(tf.log(sum), max), [-1]); // log of the partition sum, [chunk]
@@ -85,8 +88,7 @@ function gradients(prediction: Prediction, dy: tf.Tensor, isWeightFrozen: boolea
 
 function chunkGradients(chunk: Chunk, isWeightFrozen: boolean): [dHidden: tf.Tensor, dWeight?: tf.Tensor] {
   const { hidden, weight, label, dy } = chunk;
-  const logits = tf.matMul(hidden as tf.Tensor2D, weight as tf.Tensor2D, false, true); // [chunk, vocabulary]
-  const { exponentials, sum } = exponentialsOf(logits);
+  const { exponentials, sum } = tf.tidy(() => exponentialsOf(logitsOf(chunk)));
   // dividing rows of `hidden` by the sum instead of the exponentials keeps one pass over [chunk, vocabulary]
   const share = tf.neg(tf.div(dy, sum)); // [chunk, 1]
   const dExpected = tf.mul(tf.matMul(exponentials, weight as tf.Tensor2D), share);
@@ -97,8 +99,13 @@ function chunkGradients(chunk: Chunk, isWeightFrozen: boolean): [dHidden: tf.Ten
 /** Three plain passes: TensorFlow's own softmax takes twice as long on rows of a vocabulary. */
 function exponentialsOf(logits: tf.Tensor) {
   const max = tf.max(logits, -1, true);
-  const exponentials: tf.Tensor2D = tf.exp(tf.sub(logits, max));
+  const exponentials = tf.tidy((): tf.Tensor2D => tf.exp(tf.sub(logits, max)));
   return { exponentials, max, sum: tf.sum(exponentials, -1, true) };
+}
+
+/** `[chunk, vocabulary]` */
+function logitsOf({ hidden, weight }: Pick<Prediction, 'hidden' | 'weight'>): tf.Tensor {
+  return tf.matMul(hidden as tf.Tensor2D, weight as tf.Tensor2D, false, true);
 }
 
 function labelLogits({ hidden, weight, label }: Prediction): tf.Tensor {

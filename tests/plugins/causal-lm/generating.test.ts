@@ -2,7 +2,9 @@ import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
-import { fixture, readFigures, withModel } from './support.ts';
+import { packRows } from 'mooring';
+import { failureOf } from '../../core/support.ts';
+import { fixture, passOf, readFigures, withModel } from './support.ts';
 
 const prompts = [[5, 6, 7], [9], [10, 11, 12, 13, 14, 15, 16], [20, 21]];
 
@@ -55,5 +57,24 @@ test('generating leaves no tensor behind', async () => {
     const before = engine.memory().tensors;
     await run();
     expect(engine.memory().tensors).toBe(before);
+  });
+});
+
+test('an empty prompt, a strange token and more tokens than there are positions are refused', async () => {
+  await withModel(fixture('gpt2'), 'cpu', async ({ generator }) => {
+    const codeOf = async (prompt: number[], maxNewTokens: number) =>
+      (await failureOf(() => generator.generate([[5], prompt], { maxNewTokens }))).code;
+    expect(await codeOf([], 1)).toBe('MODEL_PROMPT_EMPTY');
+    expect(await codeOf([384], 1)).toBe('MODEL_TOKEN_OUT_OF_RANGE');
+    expect(await codeOf([5, 6, 7], 255)).toBe('MODEL_SEQUENCE_TOO_LONG');
+  });
+});
+
+test('rows of a single token score nothing, and do not fail', async () => {
+  await withModel(fixture('qwen2'), 'cpu', async ({ driver }) => {
+    const rows = packRows([{ ids: [5], completionStart: 0 }]);
+    const outputs = await driver.forward(passOf(rows, ['logps', 'scores']));
+    expect(outputs.logps?.shape).toEqual([0]);
+    expect(outputs.scores?.shape).toEqual([0, 384]);
   });
 });

@@ -77,6 +77,34 @@ test('a weight too many is named, with the nearest that is known', async () => {
   expect(message).toMatch(/model\.layers\.2\./);
 });
 
+const figuresOf = (folder: string) => withModel(folder, 'cpu', ({ store }) => store.fingerprint('policy'));
+
+test("a checkpoint that leaves the prefix out, as gpt2's own does, with masks and a second head, is the same model", async () => {
+  const folder = copyOf('gpt2');
+  await rewrite(folder, (name, shape) => [name.replace(/^transformer\./, ''), shape]);
+  const bare = await figuresOf(folder);
+  expect(bare).toBe(await figuresOf(fixture('gpt2')));
+
+  const source = await openWeights(folder);
+  const specs = [...source.entries].map(([name, { shape }]) => ({ name, shape, dtype: 'float32' }) as const);
+  const extra = (name: string, shape: number[]) => ({ name, shape, dtype: 'float32' }) as const;
+  const more = [
+    extra('h.0.attn.bias', [1, 1, 2, 2]),
+    extra('h.0.attn.masked_bias', [1]),
+    extra('lm_head.weight', [384, 48]),
+  ];
+  const values = new Map<string, Float32Array>();
+  for (const { name } of specs) values.set(name, (await source.readTensor(name)) as Float32Array);
+  for (const { name, shape } of more) values.set(name, new Float32Array(shape.reduce((a, b) => a * b)));
+  await source.close();
+  await writeSafetensors(
+    path.join(folder, 'model.safetensors'),
+    [...specs, ...more],
+    (name) => values.get(name) as Float32Array,
+  );
+  expect(await figuresOf(folder)).toBe(bare);
+});
+
 const configs: Record<string, [code: string, says: RegExp, changes: Record<string, unknown>]> = {
   'an unknown family lists the known ones': [
     'MODEL_FAMILY_UNKNOWN',
