@@ -1,8 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Clock, DataSource, definePlugin, inputTokens, MooringError, optional, Reference } from 'mooring';
 import { MetricsFile } from './metrics-file.ts';
-import { moveEarlierAside, type Summary, writeSummary } from './summary.ts';
+import { prepareFolder, type Summary, writeSummary } from './summary.ts';
 
 /** Writes the figures of every step to `metrics.jsonl`, and what the run was to `summary.json`. */
 export const metrics = definePlugin({
@@ -25,8 +24,7 @@ export const metrics = definePlugin({
     hooks.trainBegin.tap(async ({ run: { config } }) => {
       seconds.begin = now();
       if (config.output === undefined) return;
-      await mkdir(config.output, { recursive: true });
-      const kept = await moveEarlierAside(config.output);
+      const kept = await prepareFolder(config.output);
       if (kept.length > 0) log.info({ kept }, `the figures of an earlier run are kept as ${kept.join(' and ')}`);
       file = new MetricsFile(path.join(config.output, 'metrics.jsonl'));
     });

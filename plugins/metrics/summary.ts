@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { type LedgerEntry, writeFileAside } from 'mooring';
+import { failure } from './errors.ts';
 
 /** What `summary.json` says of a run. */
 export interface Summary {
@@ -32,8 +33,20 @@ export async function writeSummary(folder: string, summary: Summary): Promise<vo
   );
 }
 
-/** Renames the files of an earlier run in this folder to `metrics.1.jsonl` and `summary.1.json`, or the next free number. */
-export async function moveEarlierAside(folder: string): Promise<readonly string[]> {
+/**
+ * Makes the folder. The files of an earlier run in it become `metrics.1.jsonl` and `summary.1.json`, or the next free
+ * number; returns their names. Throws METRICS_UNWRITABLE.
+ */
+export async function prepareFolder(folder: string): Promise<readonly string[]> {
+  try {
+    await mkdir(folder, { recursive: true });
+    return await moveEarlierAside(folder);
+  } catch (cause) {
+    throw failure('METRICS_UNWRITABLE', { file: folder, reason: (cause as Error).message }, { cause });
+  }
+}
+
+async function moveEarlierAside(folder: string): Promise<readonly string[]> {
   const names = [
     ['metrics', 'jsonl'],
     ['summary', 'json'],

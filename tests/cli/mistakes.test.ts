@@ -100,6 +100,11 @@ const mistakes: Record<string, { text: string; code: string; says: string[] }> =
     code: 'DATA_FILE_MISSING',
     says: ['peers.jsonl'],
   },
+  'an output folder that cannot be made': {
+    text: edited('output: out', 'output: pairs.jsonl/out'),
+    code: 'METRICS_UNWRITABLE',
+    says: ['pairs.jsonl/out'],
+  },
   'a model folder that is not there': {
     text: edited('model: model', 'model: modle'),
     code: 'MODEL_CONFIG_MISSING',
