@@ -33,6 +33,24 @@ test('score --tokens writes the log-probabilities and logits that transformers c
   await theirs.close();
 });
 
+test.each(['gpt2', 'llama', 'llama-bf16-sharded', 'llama-linear', 'mistral', 'qwen2-window', 'qwen3'])(
+  'score --tokens gives what transformers computes for %s',
+  async (name) => {
+    const model = path.join(fixtures, 'models', name);
+    const tokens = path.join(model, 'expected.safetensors');
+    const output = file(`${name}.safetensors`);
+    const printed = await mooring(['score', '--model', model, '--tokens', tokens, '--logits', '--output', output]);
+    expect(printed).toEqual({ code: 0, out: '', err: '' });
+    const [ours, theirs] = [await openSafetensors(output), await openSafetensors(tokens)];
+    for (const tensor of ['token_logps', 'logits'].filter((each) => theirs.entries.has(each))) {
+      const expected = await theirs.readTensor(tensor);
+      expect(largestDifference(await ours.readTensor(tensor), expected)).toBeLessThan(2e-4);
+    }
+    await ours.close();
+    await theirs.close();
+  },
+);
+
 test('score --tokens takes padding on the left too', async () => {
   const theirs = await openSafetensors(file('model/expected.safetensors'));
   const left = new Map([
