@@ -15,7 +15,9 @@ export function drawBar(
   terminal: Terminal = process.stderr,
 ): { show(step: number, line: string): void; stop(): void } {
   const write = terminal.write;
-  const own: Terminal = Object.create(terminal, { write: { value: write.bind(terminal) } });
+  // a cursor put back to where the bar began would stand above the lines written since
+  const draw = (text: string) => isCursorMemory.test(text) || write.call(terminal, text);
+  const own: Terminal = Object.create(terminal, { write: { value: draw } });
   const bar = new SingleBar(
     {
       stream: own,
@@ -43,3 +45,6 @@ export function drawBar(
     },
   };
 }
+
+/** The sequences that save the cursor's place, ESC 7, and return to it, ESC 8. */
+const isCursorMemory = new RegExp(`^${String.fromCharCode(27)}[78]$`);
