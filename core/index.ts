@@ -42,4 +42,5 @@ export { writeFileAside, writeFolderAside } from './parameters/writeAside.ts';
 export { definePlugin, optional, type Plugin, type PluginFactory } from './plugin.ts';
 export { createRandom } from './random.ts';
 export * from './rows.ts';
+export { takeRows } from './take-rows.ts';
 export * from './tokens.ts';

@@ -34,8 +34,11 @@ export interface BlockScope {
   parameter(local: string): Tensor;
   /** Whether the backward pass that follows wants this parameter's gradient: a primitive may skip it otherwise. */
   isDifferentiated(local: string): boolean;
-  /** A linear's output, `[tokens, out]` from `[tokens, in]`, after the `projection` taps. */
-  linear(module: string, input: Tensor): Tensor;
+  /**
+   * A linear's output, `[tokens, out]` from `[tokens, in]`, after the `projection` taps. With `isGradientOnly` its value may
+   * be anything: only its gradients are right, and the product is left out where it can be.
+   */
+  linear(module: string, input: Tensor, options?: { readonly isGradientOnly?: boolean }): Tensor;
   /** An embedding's rows, `[tokens, hidden]` from ids `[tokens]`, after the `projection` taps. */
   embedding(module: string, ids: Tensor): Tensor;
 }

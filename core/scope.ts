@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Hooks } from './hooks/registry.ts';
 import type { Block, BlockScope, ModuleSpec, OutputName, Pass } from './model.ts';
+import { takeRows } from './take-rows.ts';
 import type { ParameterStore } from './tokens.ts';
 
 /** What a scope draws on: the store, the taps, and the parameters that plugins added to the block. */
@@ -48,25 +49,22 @@ export class Scope implements BlockScope {
     return hooks.isTapped('readParameter') || store.isTrainable(names[local] as string);
   }
 
-  linear(module: string, input: tf.Tensor): tf.Tensor {
+  linear(module: string, input: tf.Tensor, { isGradientOnly = false } = {}): tf.Tensor {
     const spec = this.module(module);
-    const product = tf.matMul(
-      input as tf.Tensor2D,
-      this.parameter(spec.weight) as tf.Tensor2D,
-      false,
-      spec.layout === 'out,in',
-    );
-    return this.projected(
-      module,
-      spec,
-      input,
-      spec.bias === undefined ? product : tf.add(product, this.parameter(spec.bias)),
-    );
+    const weight = this.parameter(spec.weight);
+    const isTransposed = spec.layout === 'out,in';
+    // a tap may read the product
+    const isLeftOut = isGradientOnly && !this.source.hooks.isTapped('projection');
+    const product = isLeftOut
+      ? gradientsOfProduct(input, weight, { isTransposed, isFrozen: !this.isDifferentiated(spec.weight) })
+      : tf.matMul(input as tf.Tensor2D, weight as tf.Tensor2D, false, isTransposed);
+    const output = spec.bias === undefined ? product : tf.add(product, this.parameter(spec.bias));
+    return this.projected(module, spec, input, output);
   }
 
   embedding(module: string, ids: tf.Tensor): tf.Tensor {
     const spec = this.module(module);
-    return this.projected(module, spec, ids, tf.gather(this.parameter(spec.weight), ids as tf.Tensor1D));
+    return this.projected(module, spec, ids, takeRows(this.parameter(spec.weight), ids));
   }
 
   /** What the store holds, read once for the whole run of the block. */
@@ -93,4 +91,25 @@ export class Scope implements BlockScope {
   private nameOf(local: string): string {
     return this.source.names[local] as string;
   }
+}
+
+/** The product of `input` and `weight` as far as its gradients go: its value is zeros, and costs nothing. */
+function gradientsOfProduct(
+  input: tf.Tensor,
+  weight: tf.Tensor,
+  { isTransposed, isFrozen }: { isTransposed: boolean; isFrozen: boolean },
+): tf.Tensor {
+  const shape = [input.shape[0] as number, weight.shape[isTransposed ? 0 : 1] as number];
+  return tf.customGrad((...given) => {
+    (given.at(-1) as tf.GradSaveFunc)([input, weight]);
+    return {
+      value: tf.zeros(shape),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [dy2, input, weight] = [dy, ...saved] as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+        const dInput = tf.matMul(dy2, weight, false, !isTransposed);
+        if (isFrozen) return [dInput];
+        return [dInput, isTransposed ? tf.matMul(dy2, input, true, false) : tf.matMul(input, dy2, true, false)];
+      },
+    };
+  })(...(isFrozen ? [input] : [input, weight]));
 }

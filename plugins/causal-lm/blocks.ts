@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Block, BlockScope, Tensors } from 'mooring';
+import { type Block, type BlockScope, type Tensors, takeRows } from 'mooring';
 import { type Activation, activations } from './activations.ts';
 import type { DecoderConfig } from './config.ts';
 import { embeddingLayout, headLayout, type Layout, layerLayout } from './layout.ts';
@@ -7,7 +7,6 @@ import { type AttentionSetting, attention, attentionWithPast } from './primitive
 import { activate, gated } from './primitives/feed-forward.ts';
 import { logProbabilities, tokenFigures } from './primitives/log-probabilities.ts';
 import { layerNormalize, rmsNormalize } from './primitives/norm.ts';
-import { takeRows } from './primitives/rows.ts';
 
 /** A decoder's blocks in the order that they run: embedding, layers, head. */
 export function decoderBlocks(config: DecoderConfig): (Block & Layout)[] {
@@ -111,8 +110,10 @@ function feedForward(config: DecoderConfig, scope: BlockScope, normal: tf.Tensor
   const { gate, up, down } = config.family.layerNames;
   const activation = activations[config.activation] as Activation;
   const widened = scope.linear(up, normal);
-  if (gate === undefined) return scope.linear(down, activate(widened, activation));
-  return scope.linear(down, gated(scope.linear(gate, normal), widened, activation));
+  const active =
+    gate === undefined ? activate(widened, activation) : gated(scope.linear(gate, normal), widened, activation);
+  // nothing in the layer reads it but the sum that the layer yields
+  return scope.linear(down, active, { isGradientOnly: !scope.needsValue });
 }
 
 function norm({ family, normEpsilon }: DecoderConfig, scope: BlockScope, name: string, hidden: tf.Tensor): tf.Tensor {
