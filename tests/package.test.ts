@@ -9,7 +9,7 @@ const home = mkdtempSync(path.join(tmpdir(), 'mooring-package-'));
 const modules = path.join(home, 'node_modules');
 const run = (command: string, args: readonly string[], cwd = home) => {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' });
-  expect({ command, args, status, told: status === 0 ? '' : stdout + stderr }).toMatchObject({ status: 0 });
+  expect({ status, told: status === 0 ? '' : stdout + stderr }).toEqual({ status: 0, told: '' });
   return stdout;
 };
 const write = (name: string, text: string) => writeFileSync(path.join(home, name), text);

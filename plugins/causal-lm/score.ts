@@ -16,8 +16,11 @@ import {
 } from 'mooring';
 import { failure } from './errors.ts';
 
-/** Rows that run together: more are not faster and hold more activations. */
-const rowsAtOnce = 8;
+/** Tokens, padding included, that run together: more are not faster and hold more activations. */
+const tokensAtOnce = 2048;
+
+/** Logits that are in memory together, 256 MB of them, if a single row has no more. */
+const logitsAtOnce = 2 ** 26;
 
 /** What to score with, and where the figures go. */
 export interface ScoreOptions {
@@ -43,18 +46,15 @@ export async function scoreTokens(
   const config = { model: resolve(model) };
   const take = { plugins: ['causal-lm'], uses: { driver: DriverToken, decoder: Model } };
   await context.withServices(config, take, async ({ driver, decoder }) => {
-    const chunk = (first: number) => {
-      const last = Math.min(batch, first + rowsAtOnce);
-      const part = (values: Int32Array) => values.subarray(first * time, last * time);
-      return rowsOf({ batch: last - first, time, ids: part(ids), mask: part(mask) });
-    };
-    const chunks = Array.from({ length: Math.ceil(batch / rowsAtOnce) }, (_, index) => chunk(index * rowsAtOnce));
     const vocabulary = decoder.vocabularySize;
+    const rows = rowsOf({ batch, time, ids, mask });
     async function* logps() {
-      for (const rows of chunks) yield tokenLogps(rows, await run(driver, rows, 'logps'));
+      for (const part of parts(rows, tokensAtOnce)) yield tokenLogps(part, await run(driver, part, 'logps'));
     }
     async function* allLogits() {
-      for (const rows of chunks.map(everyPosition)) yield spread(rows, await run(driver, rows, 'scores'), vocabulary);
+      const positionsAtOnce = Math.min(tokensAtOnce, logitsAtOnce / vocabulary);
+      for (const part of parts(everyPosition(rows), positionsAtOnce))
+        yield spread(part, await run(driver, part, 'scores'), vocabulary);
     }
     const specs = [{ name: 'token_logps', dtype: 'float32', shape: [batch, time - 1] } as const];
     const more = logits ? [{ name: 'logits', dtype: 'float32', shape: [batch, time, vocabulary] } as const] : [];
@@ -70,7 +70,7 @@ export async function scorePairs(
   const config = {
     model: resolve(model),
     evalData: resolve(data),
-    train: { batchSize: rowsAtOnce / 2, maxLength: null },
+    train: { batchSize: 4, maxLength: null },
   };
   const take = {
     plugins: ['causal-lm', 'tokenizer', 'preference-data'],
@@ -83,7 +83,9 @@ export async function scorePairs(
       for (let index = 0; index < pairs.batchesPerEpoch; index++) {
         const { value } = await batches.next();
         const batch = value as PreferenceBatch;
-        const rows = completions(batch.rows, await run(driver, batch.rows, 'logps'));
+        const rows: ReturnType<typeof completions> = [];
+        for (const part of parts(batch.rows, tokensAtOnce))
+          rows.push(...completions(part, await run(driver, part, 'logps')));
         for (let pair = 0; pair < batch.pairs; pair++) {
           const line = { chosen: rows[pair], rejected: rows[pair + batch.pairs] };
           await handle.writeFile(`${JSON.stringify(line)}\n`);
@@ -119,6 +121,31 @@ async function run(driver: Driver, rows: Rows, output: OutputName): Promise<Floa
   tf.dispose(outputs);
   driver.release();
   return values;
+}
+
+/** The same rows, as many at a time as have `tokens` tokens, and at least one. */
+function* parts(rows: Rows, tokens: number): Generator<Rows> {
+  const { time, targets } = rows;
+  const size = Math.max(1, Math.floor(tokens / time));
+  let begin = 0;
+  for (let first = 0; first < rows.batch; first += size) {
+    const last = Math.min(rows.batch, first + size);
+    const beyond = targets.row.subarray(begin).findIndex((row) => row >= last);
+    const end = beyond < 0 ? targets.row.length : begin + beyond;
+    yield {
+      ...rows,
+      batch: last - first,
+      ids: rows.ids.subarray(first * time, last * time),
+      mask: rows.mask.subarray(first * time, last * time),
+      targets: {
+        source: targets.source.subarray(begin, end).map((at) => at - first * time),
+        label: targets.label.subarray(begin, end),
+        row: targets.row.subarray(begin, end).map((row) => row - first),
+        position: targets.position.subarray(begin, end),
+      },
+    };
+    begin = end;
+  }
 }
 
 /** From `[targets]` to `[batch, time - 1]`. */

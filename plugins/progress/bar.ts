@@ -24,6 +24,7 @@ export function drawBar(
       format: '{bar} {value}/{total}  {line}',
       barsize: 20,
       forceRedraw: true,
+      linewrap: true, // or the terminal is left without, should the process be killed
       gracefulExit: false, // Ctrl-C is the run's
     },
     Presets.shades_classic,
