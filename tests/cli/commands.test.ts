@@ -75,6 +75,25 @@ test('score --tokens takes padding on the left too', async () => {
   await theirs.close();
 });
 
+test('rows that do not fit in memory together are scored as if they did', async () => {
+  const theirs = await openSafetensors(file('model/expected.safetensors'));
+  const repeats = 40; // 2880 tokens, more than run at once
+  const repeated = (values: ArrayLike<number>) => Array.from({ length: repeats }, () => Array.from(values)).flat();
+  const specs = ['input_ids', 'attention_mask'].map((name) => ({ name, dtype: 'int32', shape: [120, 24] }) as const);
+  await writeSafetensors(file('many.safetensors'), specs, async (name) =>
+    Int32Array.from(repeated(await theirs.readTensor(name))),
+  );
+  const args = ['--model', 'model', '--tokens', 'many.safetensors', '--logits', '--output', 'many-scores.safetensors'];
+  expect((await mooring(['score', ...args])).err).toBe('');
+  const ours = await openSafetensors(file('many-scores.safetensors'));
+  for (const name of ['token_logps', 'logits']) {
+    const expected = repeated(await theirs.readTensor(name));
+    expect(largestDifference(await ours.readTensor(name), expected)).toBeLessThan(2e-4);
+  }
+  await ours.close();
+  await theirs.close();
+});
+
 test('score --data writes one object a row: tokens as TRL tokenizes them, and figures that add up', async () => {
   await mooring(['score', '--model', 'model', '--data', 'pairs.jsonl', '--output', 'scores.jsonl']);
   const rows = readFileSync(file('scores.jsonl'), 'utf8')

@@ -1,75 +1,113 @@
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
-import { definePlugin, type StepRecord } from 'mooring';
-import { metrics } from 'mooring/plugins/metrics';
+import { afterAll, expect, test } from '@jest/globals';
+import { definePlugin } from 'mooring';
 import { toyRun } from 'mooring/testing';
-import { MetricsFile } from '../../../plugins/metrics/metrics-file.ts';
+import { metrics } from '../../../plugins/metrics/index.ts';
 
 const home = mkdtempSync(path.join(tmpdir(), 'mooring-metrics-'));
-const readLines = (file: string) =>
+afterAll(() => rmSync(home, { recursive: true }));
+const jsonLines = (file: string) =>
   readFileSync(file, 'utf8')
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, number>);
 
-test('every finite number is read back as it was written, and others as null', () => {
-  const file = path.join(home, 'numbers.jsonl');
-  const figures = new MetricsFile(file);
-  const written: number[] = [];
-  const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).filter((value) => !Object.is(value, -0));
-  fc.assert(
-    fc.property(finite, (value) => {
-      written.push(value);
-      figures.append({ value });
-    }),
-  );
-  figures.append({ value: Number.NaN });
-  figures.close();
-  expect(readLines(file).map(({ value }) => value)).toEqual([...written, null]);
-});
-
-test('a step has one line with its own figures, an evaluation one with eval_ names', async () => {
-  const output = path.join(home, 'run');
-  const records: StepRecord[] = [];
+test('every step is one object whose figures are exactly those of the record', async () => {
+  const records: Readonly<Record<string, number>>[] = [];
   const spy = definePlugin({
     name: 'spy',
     apiVersion: 1,
-    apply: ({ hooks }) => hooks.stepEnd.tap(({ record }) => void records.push({ ...record })),
+    apply: ({ hooks }) => hooks.stepEnd.tap(({ record }) => void records.push(record)),
   });
-  await toyRun([metrics(), spy()], { steps: 4, evalEverySteps: 2 }, output).trainer.train();
-  const lines = readLines(path.join(output, 'metrics.jsonl'));
-  expect(lines.map(({ step }) => step)).toEqual([1, 2, 2, 3, 4, 4]);
-  const steps = lines.filter((line) => 'loss' in line);
-  steps.forEach((line, index) => {
-    expect(Object.keys(line)[0]).toBe('step');
-    expect(line).toMatchObject(records[index] as StepRecord);
-  });
-  const evaluation = lines[2] as Record<string, number>;
-  expect(Object.keys(evaluation).filter((name) => !/^(step|epoch|eval_.+)$/.test(name))).toEqual([]);
-  // two rows of four tokens a step
-  expect(steps.map((line) => line.num_tokens)).toEqual([8, 16, 24, 32]);
+  const output = path.join(home, 'exact');
+  await toyRun([spy(), metrics()], { steps: 4, gradientAccumulationSteps: 2 }, output).trainer.train();
+  const lines = jsonLines(path.join(output, 'metrics.jsonl')).filter((line) => 'loss' in line);
+  // 3 batches an epoch, each of 2 rows of 4 tokens: a step of two, then one of the one that is left
+  const epochs = [2 / 3, 1, 5 / 3, 2];
+  const tokens = [16, 24, 40, 48];
+  expect(lines).toEqual(
+    records.map((record, at) => ({ step: at + 1, ...record, epoch: epochs[at], num_tokens: tokens[at] })),
+  );
 });
 
-test('the summary of a failed run says with what it failed, and after how many steps', async () => {
-  const output = path.join(home, 'failed');
-  const failing = definePlugin({
-    name: 'failing',
+test('evaluations have lines of their own, with eval_ before the names', async () => {
+  const output = path.join(home, 'evaluated');
+  await toyRun([metrics()], { steps: 2, evalEverySteps: 2 }, output).trainer.train();
+  const lines = jsonLines(path.join(output, 'metrics.jsonl')).filter((line) => 'eval_loss' in line);
+  expect(lines).toEqual([expect.objectContaining({ step: 2, eval_loss: expect.any(Number) })]);
+});
+
+test('the summary says why a run stopped, or what it failed with', async () => {
+  const at = (name: string) => JSON.parse(readFileSync(path.join(home, name, 'summary.json'), 'utf8'));
+  const stop = definePlugin({
+    name: 'stop',
+    apiVersion: 1,
+    apply: ({ hooks }) => hooks.epochBegin.tap(({ run }) => run.requestStop('enough')),
+  });
+  await toyRun([metrics(), stop()], { steps: 9 }, path.join(home, 'stopped')).trainer.train();
+  expect(at('stopped')).toMatchObject({ steps: 1, plannedSteps: 9, stopReason: 'enough', error: null, tokens: 8 });
+  expect(at('stopped').peakBytes).toBeGreaterThan(1e7);
+
+  const fail = definePlugin({
+    name: 'fail',
     apiVersion: 1,
     apply: ({ hooks }) =>
       hooks.stepEnd.tap(({ step }) => {
-        if (step.index === 2) throw new Error('november');
+        if (step.index === 2) throw new RangeError('no more');
       }),
   });
-  await expect(toyRun([metrics(), failing()], {}, output).trainer.train()).rejects.toThrow('november');
-  const summary = JSON.parse(readFileSync(path.join(output, 'summary.json'), 'utf8'));
-  expect(summary).toMatchObject({ plannedSteps: 4, error: { code: 'HOOK_FAILED' } });
-  expect(readLines(path.join(output, 'metrics.jsonl')).map(({ step }) => step)).toEqual([1, 2]);
+  const failing = toyRun([metrics(), fail()], { steps: 9 }, path.join(home, 'failed')).trainer;
+  await expect(failing.train()).rejects.toThrow('no more');
+  expect(at('failed')).toMatchObject({ steps: 2, error: { code: 'HOOK_FAILED' }, reference: null });
 });
 
-test('a run without output writes nothing', async () => {
-  await toyRun([metrics()]).trainer.train();
-  expect(existsSync('metrics.jsonl')).toBe(false);
+test('the figures of earlier runs in the same folder are kept', async () => {
+  const output = path.join(home, 'again');
+  for (const steps of [1, 2, 3]) await toyRun([metrics()], { steps }, output).trainer.train();
+  expect(readdirSync(output).sort()).toEqual(
+    ['metrics', 'summary'].flatMap((name) => [1, 2, ''].map((number) => fileName(name, number))).sort(),
+  );
+  const steps = (name: string) => Math.max(...jsonLines(path.join(output, name)).map((line) => line.step ?? 0));
+  expect(['metrics.1.jsonl', 'metrics.2.jsonl', 'metrics.jsonl'].map(steps)).toEqual([1, 2, 3]);
 });
+
+test('a run without an output folder, and one that never begins, write nothing', async () => {
+  await toyRun([metrics()], { steps: 1 }).trainer.train();
+  const output = path.join(home, 'never');
+  const broken = definePlugin({
+    name: 'broken',
+    apiVersion: 1,
+    apply: ({ hooks }) =>
+      hooks.modelReady.tap(() => {
+        throw new RangeError('broken');
+      }),
+  });
+  await expect(toyRun([metrics(), broken()], {}, output).trainer.train()).rejects.toThrow('broken');
+  expect(existsSync(output)).toBe(false);
+});
+
+test('a process that is killed loses no line', async () => {
+  const root = path.resolve(import.meta.dirname, '../../..');
+  const program = path.join(home, 'killed.ts');
+  writeFileSync(
+    program,
+    `import { definePlugin } from 'mooring';
+import { toyRun } from 'mooring/testing';
+import { metrics } from 'mooring/plugins/metrics';
+const die = definePlugin({ name: 'die', apiVersion: 1, apply: ({ hooks }) => hooks.stepEnd.tap(({ step }) => {
+  if (step.index === 3) process.kill(process.pid, 'SIGKILL');
+}) });
+await toyRun([metrics(), die()], { steps: 9 }, ${JSON.stringify(path.join(home, 'killed'))}).trainer.train();`,
+  );
+  const child = spawn(process.execPath, ['--import', path.join(root, 'core/cli/register.js'), program]);
+  const signal = await new Promise((resolve) => child.on('exit', (_, name) => resolve(name)));
+  expect(signal).toBe('SIGKILL');
+  expect(jsonLines(path.join(home, 'killed/metrics.jsonl')).map((line) => line.step)).toEqual([1, 2, 3]);
+});
+
+function fileName(name: string, number: number | string): string {
+  return `${name}${number === '' ? '' : `.${number}`}.${name === 'metrics' ? 'jsonl' : 'json'}`;
+}
