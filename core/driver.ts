@@ -40,25 +40,32 @@ export class BlockDriver implements Driver {
     let carried: Tensors = {};
     for (const block of this.model.blocks) {
       const masks = this.model.dropoutMasks(block, pass);
-      const outputs = await this.runBlock(block, pass, { ...shared, ...masks, ...carried });
-      if (pass.gradient) kept.push(carried.hidden);
-      else tf.dispose(Object.values(carried));
-      tf.dispose(Object.values(masks));
-      carried = outputs;
+      const input = carried;
+      carried = await this.runBlock(block, pass, { ...shared, ...masks, ...input }).finally(() => {
+        if (pass.gradient) kept.push(input.hidden);
+        else tf.dispose(Object.values(input));
+        tf.dispose(Object.values(masks));
+      });
     }
     return carried;
   }
 
   async runBlock(block: Block, pass: Pass, inputs: Tensors): Promise<Tensors> {
     const next = this.model.blocks[this.model.blocks.indexOf(block) + 1];
-    return this.hooks.call.beforeForward({ block, pass, next }, async () =>
-      tf.tidy(() => ({ ...block.run(new Scope(block, pass, this.sourceOf(block), false), { ...inputs }) })),
-    );
+    let outputs: Tensors = {};
+    const run = async () => {
+      outputs = tf.tidy(() => ({ ...block.run(new Scope(block, pass, this.sourceOf(block), false), { ...inputs }) }));
+      return outputs;
+    };
+    return this.hooks.call.beforeForward({ block, pass, next }, run).catch((error) => {
+      tf.dispose(Object.values(outputs)); // an after-tap failed, so nobody gets them
+      throw error;
+    });
   }
 
   differentiate(outputs: Readonly<Record<string, Outputs>>, keys: readonly string[], loss: () => tf.Tensor) {
     const logps = keys.map((key) => outputs[key]?.logps as tf.Tensor);
-    const { value, grads } = tf.engine().gradients(loss, logps, undefined, true);
+    const { value, grads } = gradientsOf(loss, logps);
     const gradients = keys.map((key, index) => [key, grads[index] ?? tf.zerosLike(logps[index] as tf.Tensor)] as const);
     return { value, gradients: Object.fromEntries(gradients) };
   }
@@ -77,24 +84,31 @@ export class BlockDriver implements Driver {
     const { blocks } = this.model;
     const kept = this.tapes.get(pass.key) ?? [];
     const shared = this.sharedInputs(pass.rows);
-    const tied = new Map<string, tf.Tensor>();
+    const sums = new Map<string, tf.Tensor>();
     // below the lowest block that trains anything there is nothing to differentiate
     const lowest = blocks.findIndex((block) => this.trainableOf(block).length > 0);
     let flowing = gradient;
-    for (let index = blocks.length - 1; index >= Math.max(lowest, 0); index--) {
-      const block = blocks[index] as Block;
-      const masks = this.model.dropoutMasks(block, pass);
-      await this.hooks.call.beforeBackward({ block, pass, next: blocks[index - 1] }, async () => {
-        const hidden = kept[index];
-        const inputs: Tensors = { ...shared, ...masks, ...(hidden === undefined ? {} : { hidden }) };
-        const { below, parameters } = this.blockGradients(block, pass, inputs, flowing, index > lowest);
-        tf.dispose([flowing, ...Object.values(masks)]);
-        kept.pop()?.dispose();
-        for (const [name, value] of parameters) this.handOver(name, value, index, tied);
-        flowing = below ?? tf.scalar(0);
-      });
+    const visit = async (block: Block, index: number, masks: Tensors) => {
+      const hidden = kept[index];
+      const inputs: Tensors = { ...shared, ...masks, ...(hidden === undefined ? {} : { hidden }) };
+      const { below, parameters } = this.blockGradients(block, pass, inputs, flowing, index > lowest);
+      flowing.dispose();
+      flowing = below ?? tf.scalar(0);
+      kept.pop()?.dispose();
+      for (const [name, value] of parameters) addTo(sums, name, value);
+      this.handOver(sums, index);
+    };
+    try {
+      for (let index = blocks.length - 1; index >= Math.max(lowest, 0); index--) {
+        const block = blocks[index] as Block;
+        const masks = this.model.dropoutMasks(block, pass);
+        await this.hooks.call
+          .beforeBackward({ block, pass, next: blocks[index - 1] }, () => visit(block, index, masks))
+          .finally(() => tf.dispose(Object.values(masks)));
+      }
+    } finally {
+      tf.dispose([flowing, ...sums.values()]);
     }
-    flowing.dispose();
     this.microStep++;
   }
 
@@ -112,7 +126,7 @@ export class BlockDriver implements Driver {
       const reads = names.map(([local]) => scope.read(local));
       const wanted = needsHidden && inputs.hidden !== undefined ? [inputs.hidden, ...reads] : reads;
       const output = () => Object.values(block.run(scope, inputs))[0] as tf.Tensor;
-      const { grads } = tf.engine().gradients(output, wanted, flowing, true);
+      const { grads } = gradientsOf(output, wanted, flowing);
       return { below: wanted.length > reads.length ? grads.shift() : undefined, parameters: grads };
     });
     const parameters = names.flatMap(([, name], at) => {
@@ -122,18 +136,16 @@ export class BlockDriver implements Driver {
     return { below: found.below, parameters };
   }
 
-  /** A parameter that several blocks use is handed over once, summed, when the lowest of them is done. */
-  private handOver(name: string, value: tf.Tensor, index: number, tied: Map<string, tf.Tensor>): void {
-    const before = tied.get(name);
-    const sum = before === undefined ? value : tf.add(before, value);
-    if (before !== undefined) tf.dispose([before, value]);
-    const isUsedBelow = this.model.blocks
-      .slice(0, index)
-      .some((block) => this.trainableOf(block).some((pair) => pair[1] === name));
-    if (isUsedBelow) tied.set(name, sum);
-    else {
-      tied.delete(name);
-      this.store.accumulate(name, this.hooks.call.gradient(sum, { name, microStep: this.microStep }));
+  /** Hands over what no block below uses: a parameter of several blocks once, summed, when the lowest is done. */
+  private handOver(sums: Map<string, tf.Tensor>, index: number): void {
+    const below = this.model.blocks.slice(0, index).flatMap((block) => this.trainableOf(block).map(([, name]) => name));
+    for (const [name, sum] of sums) {
+      if (below.includes(name)) continue;
+      const tap = () => this.hooks.call.gradient(sum, { name, microStep: this.microStep });
+      const gradient = this.hooks.isTapped('gradient') ? tf.tidy(tap) : sum;
+      if (gradient !== sum) sum.dispose();
+      sums.delete(name);
+      this.store.accumulate(name, gradient);
     }
   }
 
@@ -152,5 +164,23 @@ export class BlockDriver implements Driver {
 
   private trainableOf(block: Block): [local: string, name: string][] {
     return Object.entries(this.sourceOf(block).names).filter(([, name]) => this.store.isTrainable(name));
+  }
+}
+
+/** Adds to a sum by name; takes ownership of `value`. */
+function addTo(sums: Map<string, tf.Tensor>, name: string, value: tf.Tensor): void {
+  const before = sums.get(name);
+  sums.set(name, before === undefined ? value : tf.add(before, value));
+  if (before !== undefined) tf.dispose([before, value]);
+}
+
+/** tfjs's own gradients; where `f` fails, tfjs would keep what it saved for them. */
+function gradientsOf(f: () => tf.Tensor, xs: tf.Tensor[], dy?: tf.Tensor) {
+  const engine = tf.engine();
+  try {
+    return engine.gradients(f, xs, dy, true);
+  } catch (error) {
+    for (const { saved = [] } of engine.state.activeTape ?? []) tf.dispose(saved);
+    throw error;
   }
 }

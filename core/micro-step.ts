@@ -51,10 +51,12 @@ async function learn(
   const learning = passes.filter((pass) => pass.gradient);
   const keys = learning.map((pass) => pass.key);
   const { value, gradients } = driver.differentiate(outputs, keys, () => lossOf(terms(), micro));
-  for (const pass of learning) await driver.backward(pass, gradients[pass.key] as Tensor);
-  const loss = driver.measure(() => ({ loss: { value, reduce: 'sum' } }));
-  value.dispose();
-  return loss;
+  try {
+    for (const pass of learning) await driver.backward(pass, gradients[pass.key] as Tensor);
+    return driver.measure(() => ({ loss: { value, reduce: 'sum' } }));
+  } finally {
+    for (const tensor of [value, ...Object.values(gradients)]) tensor.dispose();
+  }
 }
 
 /** The passes that the objective asks for. Throws OBJECTIVE_BATCH_KIND for a batch that it does not read. */
