@@ -20,6 +20,16 @@ function made(name: string, header: object | string, dataBytes: number, claimed?
   writeFileSync(file(name), Buffer.concat([length, text, Buffer.alloc(dataBytes)]));
   return file(name);
 }
+
+/** A file of one I64. */
+function madeOf(value: bigint): string {
+  const name = made('integer', { alpha: tensor(0, 8, 'I64', [1]) }, 8);
+  const bytes = readFileSync(name);
+  bytes.writeBigInt64LE(value, bytes.length - 8);
+  writeFileSync(name, bytes);
+  return name;
+}
+
 const tensor = (begin: number, end: number, dtype = 'F32', shape = [(end - begin) / 4]) => ({
   dtype,
   shape,
@@ -36,6 +46,21 @@ test('reads every type that the Python library writes to the values that torch h
   expect(source.metadata).toEqual({ format: 'pt' });
   await source.close();
 });
+
+test.each(['safetensors/mixed.safetensors', 'models/llama-bf16-sharded/model-00001-of-00004.safetensors'])(
+  'writes %s again byte for byte as the Python library did, whatever the order',
+  async (name) => {
+    const original = path.join(fixtures, name);
+    const source = await openSafetensors(original);
+    const names = { F32: 'float32', BF16: 'bfloat16', F16: 'float16', I32: 'int32' } as const;
+    const specs = Array.from(source.entries, ([tensor, { dtype, shape }]) => {
+      return { name: tensor, dtype: names[dtype as keyof typeof names], shape };
+    });
+    await writeSafetensors(file('again'), specs.reverse(), source.readTensor, source.metadata);
+    await source.close();
+    expect(readFileSync(file('again')).equals(readFileSync(original))).toBe(true);
+  },
+);
 
 test('rounds to bfloat16 and float16 as torch does', () => {
   const floats = Float32Array.from(
@@ -113,6 +138,11 @@ describe('a file that lies gets its own error', () => {
       'SAFETENSORS_BYTES_UNNAMED',
       () => made('gap', { alpha: tensor(0, 4), bravo: tensor(8, 12) }, 12),
     ],
+    'bytes after the last tensor': ['SAFETENSORS_BYTES_UNNAMED', () => made('trailing', { alpha: tensor(0, 4) }, 8)],
+    'a range that ends before it begins': [
+      'SAFETENSORS_ENTRY_MALFORMED',
+      () => made('reverse', { alpha: tensor(8, 4) }, 8),
+    ],
     'a range outside the data': ['SAFETENSORS_RANGE_OUTSIDE', () => made('outside', { alpha: tensor(0, 400) }, 4)],
     'a shape that does not fit the bytes': [
       'SAFETENSORS_SIZE_MISMATCH',
@@ -136,6 +166,16 @@ describe('a file that lies gets its own error', () => {
     expect((await failureOf(() => source.readTensor('flog'))).message).toContain('"flag"');
     await source.close();
   });
+});
+
+test('an integer beyond 32 bits is refused, not cut', async () => {
+  const source = await openSafetensors(madeOf(2n ** 31n));
+  const error = await failureOf(() => source.readTensor('alpha'));
+  expect({ code: error.code, value: error.details.value }).toEqual({
+    code: 'SAFETENSORS_INTEGER_TOO_LARGE',
+    value: '2147483648',
+  });
+  await source.close();
 });
 
 test('a file cut off anywhere, or with any byte of its header changed, is read right or refused', async () => {
