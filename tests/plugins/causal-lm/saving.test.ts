@@ -53,6 +53,20 @@ test.each(fixtureNames)('a saved folder holds the weights that were loaded, bit 
   expect(config).toEqual({ ...JSON.parse(readFileSync(path.join(fixture(name), 'config.json'), 'utf8')), dtype });
 });
 
+test('weights saved in bfloat16 are the nearest ones that have 8 bits', async () => {
+  const target = path.join(folder(), 'model');
+  await resave('qwen2', target, 'bfloat16');
+  const [saved, original] = [await openWeights(target), await openWeights(fixture('qwen2'))];
+  for (const [parameter, { dtype }] of saved.entries) {
+    const [ours, exact] = [await saved.readTensor(parameter), await original.readTensor(parameter)];
+    // half a unit in the last of 8 bits is at most 2^-8 of the value
+    const isNearest = exact.every((value, at) => Math.abs(value - (ours[at] as number)) <= 2 ** -8 * Math.abs(value));
+    expect([parameter, dtype, isNearest]).toEqual([parameter, 'BF16', true]);
+  }
+  await saved.close();
+  await original.close();
+});
+
 test('a disk that fills up while saving leaves the old folder, and nothing beside it', async () => {
   const parent = folder();
   const target = path.join(parent, 'model');
