@@ -13,14 +13,14 @@ import { printTable } from './table.ts';
 // DPO on real English text, offline: the base model learns to prefer how people go on over how it goes on itself
 const model = fileURLToPath(new URL('model/', import.meta.url));
 const output = path.resolve(process.argv[2] ?? 'runs/01-self-play');
-const trainPairs = Number(process.env.PAIRS ?? 768);
+const trainPairs = Number(process.env.PAIRS ?? 640);
 const log = createLog();
 await mkdir(output, { recursive: true });
 
 log.info({}, '1/2 the base model continues real passages: its own words are the rejected ones');
 const { preference, heldOut } = splitCorpus(readCorpus());
 const sets = { train: { documents: preference, pairs: trainPairs }, heldOut: { documents: heldOut, pairs: 128 } };
-const lengths = { promptTokens: 32, continuationTokens: 32, seed: 1 };
+const lengths = { promptTokens: 24, continuationTokens: 96, seed: 1 };
 const pairs = await selfPlayPairs(sets, {
   model,
   log,
@@ -41,7 +41,15 @@ const trainer = createTrainer(
     data: file('train'),
     evalData: file('heldOut'),
     output,
-    train: { epochs: 1, batchSize: 8, learningRate: 2e-4, schedule: 'cosine', warmupSteps: 10, maxLength: 96, seed: 1 },
+    train: {
+      epochs: 1,
+      batchSize: 8,
+      learningRate: 3e-4,
+      schedule: 'cosine',
+      warmupSteps: 10,
+      maxLength: 128,
+      seed: 1,
+    },
   },
   { log },
 ).use(

@@ -26,7 +26,7 @@ const promptsAtOnce = 64;
 /**
  * Self-play pairs (SPIN, Chen et al. 2024, arXiv 2401.01335): the prompt is the start of a real passage, chosen is how its
  * author went on, rejected is what the model itself samples at temperature 1, with exactly as many tokens: else the
- * length would give it away. Samples whose text does not encode to the tokens sampled are left out.
+ * length would give it away. Samples that do not come out so are left out.
  */
 export async function selfPlayPairs(
   sets: Readonly<Record<string, { documents: readonly Document[]; pairs: number }>>,
@@ -44,10 +44,15 @@ export async function selfPlayPairs(
       for (let at = 0; at < passages.length && pairs.length < wanted; at += promptsAtOnce) {
         const some = passages.slice(at, at + promptsAtOnce);
         const prompts = some.map((passage) => tokenizer.encode(passage.prompt));
-        const settings = { maxNewTokens: continuationTokens, temperature: 1, seed: seed + at, ignoreEos: true };
+        const settings = {
+          maxNewTokens: Math.ceil(1.2 * continuationTokens),
+          temperature: 1,
+          seed: seed + at,
+          ignoreEos: true,
+        };
         const samples = await generator.generate(prompts, settings);
         some.forEach((passage, index) => {
-          const pair = pairOf(passage, prompts[index] as number[], samples[index] as number[], tokenizer);
+          const pair = pairOf(passage, prompts[index] ?? [], samples[index] ?? [], tokenizer, continuationTokens);
           if (pair !== undefined && pairs.length < wanted) pairs.push(pair);
         });
         options.onProgress?.(done + pairs.length, all);
@@ -59,10 +64,23 @@ export async function selfPlayPairs(
   });
 }
 
-function pairOf(passage: Passage, prompt: number[], sample: number[], tokenizer: Tokenizer): SelfPlayPair | undefined {
-  const rejected = tokenizer.decode(sample);
+/** The sample as text of exactly as many tokens: the model may spell a word in other tokens than the tokenizer would. */
+function pairOf(
+  passage: Passage,
+  prompt: readonly number[],
+  sample: readonly number[],
+  tokenizer: Tokenizer,
+  tokens: number,
+): SelfPlayPair | undefined {
+  const whole = tokenizer.encode(passage.prompt + tokenizer.decode(sample));
+  const expected = whole.slice(0, prompt.length + tokens);
+  const rejected = tokenizer.decode(expected.slice(prompt.length));
   const again = tokenizer.encode(passage.prompt + rejected);
-  const expected = [...prompt, ...sample];
-  const isExact = again.length === expected.length && again.every((token, index) => token === expected[index]);
-  return isExact ? { prompt: passage.prompt, chosen: passage.continuation, rejected } : undefined;
+  const isExact =
+    expected.length === prompt.length + tokens &&
+    expected.length === again.length &&
+    again.every((token, at) => token === expected[at] && (at >= prompt.length || token === prompt[at]));
+  // half a character is no text, and would give the sample away
+  if (!isExact || rejected.includes('\ufffd')) return undefined;
+  return { prompt: passage.prompt, chosen: passage.continuation, rejected };
 }
