@@ -14,11 +14,11 @@ const busy = plugin('busy', ({ hooks }) => {
     name === 'scores' ? output.mul<tf.Tensor>(read('scale')) : undefined,
   );
   hooks.lossTerms.tap(({ outputs }) => ({
-    busy: { sum: (outputs.policy?.logps as tf.Tensor).square().sum().mul(0.1), per: 'token' },
+    busy: { sum: (outputs.policy as { logps: tf.Tensor }).logps.square().sum().mul(0.1), per: 'token' },
   }));
   hooks.gradient.tap((gradient) => gradient.mul(2).div<tf.Tensor>(3));
   hooks.metrics.tap(({ outputs }) => ({
-    busy: { value: (outputs.policy?.logps as tf.Tensor).exp().mean(), reduce: 'mean' },
+    busy: { value: (outputs.policy as { logps: tf.Tensor }).logps.exp().mean(), reduce: 'mean' },
   }));
   hooks.pass.tap(({ pass }) => {
     return pass.gradient ? undefined : { logps: tf.fill([pass.rows.targets.label.length], -1) };
