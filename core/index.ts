@@ -43,4 +43,5 @@ export { definePlugin, optional, type Plugin, type PluginFactory } from './plugi
 export { createRandom } from './random.ts';
 export * from './rows.ts';
 export { takeRows } from './take-rows.ts';
+export { tokenizerFiles } from './tokenizer-files.ts';
 export * from './tokens.ts';

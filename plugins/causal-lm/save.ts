@@ -1,6 +1,6 @@
 import { access, copyFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type ParameterSpec, writeFileAside, writeFolderAside, writeSafetensors } from 'mooring';
+import { type ParameterSpec, tokenizerFiles, writeFileAside, writeFolderAside, writeSafetensors } from 'mooring';
 import type { DecoderConfig } from './config.ts';
 
 /** What is saved, beside the weights themselves. */
@@ -15,17 +15,6 @@ export interface SavedModel {
   read(name: string): Promise<Float32Array>;
 }
 
-const tokenizerNames = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'chat_template.jinja',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-];
-
 /**
  * Writes a Hugging Face folder that transformers loads: config.json as it was read but for its dtype, model.safetensors,
  * tokenizer files and generation_config.json. It appears whole or not at all. Throws `DISK_FULL` and `WRITE_FAILED`.
@@ -37,7 +26,7 @@ export async function saveModel(folder: string, model: SavedModel): Promise<void
     await writeSafetensors(join(temporary, 'model.safetensors'), specs, (name) => model.read(name));
     const json = `${JSON.stringify(withDtype(config.raw, dtype), null, 2)}\n`;
     await writeFileAside(join(temporary, 'config.json'), (handle) => handle.writeFile(json));
-    const files = model.tokenizerFiles ?? (await present(tokenizerNames.map((name) => join(source, name))));
+    const files = model.tokenizerFiles ?? (await present(tokenizerFiles.map((name) => join(source, name))));
     for (const file of [...files, ...(await present([join(source, 'generation_config.json')]))]) {
       await copyFile(file, join(temporary, basename(file)));
     }

@@ -5,18 +5,6 @@ import { failure } from './errors.ts';
 /** A JSON object as read from a file. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Files of a Hugging Face folder that belong to its tokenizer. */
-export const tokenizerFiles = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'chat_template.jinja',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-] as const;
-
 /** A JSON file of a folder as an object, empty where the file is absent. Throws TOKENIZER_MALFORMED. */
 export function readJsonObject(folder: string, name: string): JsonObject {
   const file = join(folder, name);

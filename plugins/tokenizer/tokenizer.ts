@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import type { Tokenizer } from 'mooring';
+import { type Tokenizer, tokenizerFiles } from 'mooring';
 import { type ChatTemplate, loadChatTemplate } from './chat-template.ts';
 import { failure } from './errors.ts';
-import { type JsonObject, messageOf, readJsonObject, tokenizerFiles } from './folder.ts';
+import { type JsonObject, messageOf, readJsonObject } from './folder.ts';
 import { readSpecialTokens } from './special-tokens.ts';
 
 /**
