@@ -13,14 +13,14 @@ import { printTable } from './table.ts';
 // DPO on real English text, offline: the base model learns to prefer how people go on over how it goes on itself
 const model = fileURLToPath(new URL('model/', import.meta.url));
 const output = path.resolve(process.argv[2] ?? 'runs/01-self-play');
-const trainPairs = Number(process.env.PAIRS ?? 640);
+const trainPairs = Number(process.env.PAIRS ?? 560);
 const log = createLog();
 await mkdir(output, { recursive: true });
 
 log.info({}, '1/2 the base model continues real passages: its own words are the rejected ones');
 const { preference, heldOut } = splitCorpus(readCorpus());
-const sets = { train: { documents: preference, pairs: trainPairs }, heldOut: { documents: heldOut, pairs: 128 } };
-const lengths = { promptTokens: 24, continuationTokens: 96, seed: 1 };
+const sets = { train: { documents: preference, pairs: trainPairs }, heldOut: { documents: heldOut, pairs: 192 } };
+const lengths = { promptTokens: 24, continuationTokens: 128, seed: 1 };
 const pairs = await selfPlayPairs(sets, {
   model,
   log,
@@ -42,12 +42,12 @@ const trainer = createTrainer(
     evalData: file('heldOut'),
     output,
     train: {
-      epochs: 1,
+      epochs: 2,
       batchSize: 8,
-      learningRate: 3e-4,
+      learningRate: 1e-4,
       schedule: 'cosine',
       warmupSteps: 10,
-      maxLength: 128,
+      maxLength: 160,
       seed: 1,
     },
   },

@@ -24,7 +24,7 @@ export function printTable(
   for (const [name, first, second] of rows)
     console.log(`${name.padEnd(width)}  ${first.padStart(8)}  ${second.padStart(10)}`);
   for (let index = 0; index < 3; index++) {
-    console.log(`\n${index + 1}. ${prompts[index]}`);
+    console.log(`\n${index + 1}. ${oneLine(prompts[index])}`);
     console.log(`   before: ${oneLine(before.samples[index])}`);
     console.log(`   after:  ${oneLine(after.samples[index])}`);
   }
@@ -36,6 +36,8 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
+/** The beginning of a text, on one line. */
 function oneLine(text: string | undefined): string {
-  return (text ?? '').replaceAll('\n', ' / ').trim();
+  const line = (text ?? '').replaceAll('\n', ' / ').trim();
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
