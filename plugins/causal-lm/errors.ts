@@ -70,7 +70,8 @@ export const failure = defineErrors({
   SCORE_TOKENS_MALFORMED: {
     fact: '{file} holds {found}.',
     consequence: 'Nothing was scored.',
-    remedy: 'Give input_ids and attention_mask, both int32 [batch, time] with time of at least 2.',
+    remedy:
+      'Give input_ids and attention_mask, both int32 [batch, time] with time of at least 2, the mask of zeros and ones.',
   },
   SCORE_WHAT: {
     fact: 'Of --data and --tokens {given} was given.',

@@ -108,6 +108,9 @@ async function readTokens(file: string) {
       const found = `input_ids ${ids?.dtype ?? 'absent'} [${ids?.shape ?? ''}], attention_mask ${mask?.dtype ?? 'absent'} [${mask?.shape ?? ''}]`;
       throw failure('SCORE_TOKENS_MALFORMED', { file, found });
     }
+    const stray = maskValues.find((value) => value !== 0 && value !== 1);
+    if (stray !== undefined)
+      throw failure('SCORE_TOKENS_MALFORMED', { file, found: `attention_mask values such as ${stray}` });
     return { batch, time, ids: idValues, mask: maskValues };
   } finally {
     await source.close();

@@ -153,6 +153,10 @@ test('a command that cannot be carried out writes nothing', async () => {
   copyFileSync(file('model/model.safetensors'), file('weights.safetensors'));
   const wrong = await mooring(['score', '--model', 'model', '--tokens', 'weights.safetensors', '--output', 'none']);
   expect(wrong.err).toContain('SCORE_TOKENS_MALFORMED');
+  const specs = ['input_ids', 'attention_mask'].map((name) => ({ name, dtype: 'int32', shape: [1, 2] }) as const);
+  await writeSafetensors(file('twos.safetensors'), specs, () => Int32Array.of(2, 2));
+  const twos = await mooring(['score', '--model', 'model', '--tokens', 'twos.safetensors', '--output', 'none']);
+  expect(twos.err).toMatch(/SCORE_TOKENS_MALFORMED: .*attention_mask values such as 2/);
   const many = await mooring(['generate', '--model', 'model', '--prompt', 'x', '--max-new-tokens', 'many']);
   expect(many.err).toContain('--max-new-tokens');
   expect(existsSync(file('none'))).toBe(false);

@@ -2,15 +2,14 @@ import { expect, test } from '@jest/globals';
 import { Clock, DataSource, token } from 'mooring';
 import { toyRun } from 'mooring/testing';
 import { Assembly } from '../../core/assembly.ts';
-import { failureOf, plugin } from './support.ts';
+import { failureOf, plugin, quiet } from './support.ts';
 
 interface Named {
   readonly name: string;
 }
 const Alpha = token<Named>('Alpha', 'alpha-plugin');
 const Bravo = token<Named>('Bravo', 'bravo-plugin');
-const log = { debug() {}, info() {}, warn() {}, error() {} };
-const open = (plugins: ReturnType<typeof plugin>[], uses = {}) => new Assembly(plugins, log).open(uses);
+const open = (plugins: ReturnType<typeof plugin>[], uses = {}) => new Assembly(plugins, quiet).open(uses);
 
 test('a service that cannot be made names the plugin and the service, with the cause; what was made is disposed', async () => {
   const cause = new TypeError('boom');
@@ -21,7 +20,7 @@ test('a service that cannot be made names the plugin and the service, with the c
   const two = plugin('two', ({ provide }) =>
     provide(Bravo, { uses: { alpha: Alpha }, create: () => Promise.reject(cause) }),
   );
-  const assembly = new Assembly([one, two], log);
+  const assembly = new Assembly([one, two], quiet);
   const error = await failureOf(() => assembly.open({ bravo: Bravo }));
   expect(error).toMatchObject({
     code: 'SERVICE_FAILED',
@@ -62,7 +61,7 @@ test('a decorator that hands back what it got leads to no second disposal', asyn
     provide(Alpha, { uses: {}, create: () => ({ name: 'alpha', dispose: () => void times++ }) }),
   );
   const wrap = plugin('wrap', ({ decorate }) => decorate(Alpha, { uses: {}, create: (inner) => inner }));
-  const assembly = new Assembly([one, wrap], log);
+  const assembly = new Assembly([one, wrap], quiet);
   await assembly.open({ alpha: Alpha });
   assembly.close();
   assembly.close();

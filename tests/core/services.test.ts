@@ -1,15 +1,14 @@
 import { expect, test } from '@jest/globals';
 import { Clock, definePlugin, optional, token } from 'mooring';
 import { Assembly } from '../../core/assembly.ts';
-import { failureOf, plugin } from './support.ts';
+import { failureOf, plugin, quiet } from './support.ts';
 
 interface Named {
   readonly name: string;
 }
 const Alpha = token<Named>('Alpha', 'alpha-plugin');
 const Bravo = token<Named>('Bravo', 'bravo-plugin');
-const log = { debug() {}, info() {}, warn() {}, error() {} };
-const open = (plugins: ReturnType<typeof plugin>[], uses = {}) => new Assembly(plugins, log).open(uses);
+const open = (plugins: ReturnType<typeof plugin>[], uses = {}) => new Assembly(plugins, quiet).open(uses);
 
 test('a service that nobody provides: says who asked, and who usually provides it', async () => {
   const asking = plugin('asking', () => undefined, { alpha: Alpha });
@@ -87,7 +86,7 @@ test('services are disposed in reverse order of creation', async () => {
   const two = plugin('two', ({ provide }) =>
     provide(Bravo, { uses: { alpha: Alpha }, create: () => disposable('bravo') }),
   );
-  const assembly = new Assembly([two, one], log);
+  const assembly = new Assembly([two, one], quiet);
   await assembly.open({ bravo: Bravo });
   assembly.close();
   expect(disposed).toEqual(['bravo', 'alpha']);

@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import { definePlugin, MooringError, type Plugin, packRows, type TextBatch } from 'mooring';
+import { definePlugin, type Log, MooringError, type Plugin, packRows, type TextBatch } from 'mooring';
 import { Hooks, type TapFace } from '../../core/hooks/registry.ts';
 import type { PluginContext, Uses } from '../../core/plugin.ts';
 
@@ -37,3 +37,6 @@ export function textBatch(position = 0): TextBatch {
   const rows = packRows([{ ids: [0, 1, 2], completionStart: 1 }]);
   return { kind: 'text', position, origin: `test batch ${position}`, counts: { row: 1, token: 2 }, rows };
 }
+
+/** A log that says nothing. */
+export const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
