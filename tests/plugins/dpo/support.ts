@@ -1,6 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { type LossInputs, type Outputs, type PreferenceBatch, packRows } from 'mooring';
+import { openEngine } from '../../../core/engine/engine.ts';
 import type { Pairs } from '../../../plugins/dpo/pairs.ts';
+
+// losses need no speed, and the default backend advertises another one
+await openEngine('cpu');
 
 /** A batch with completions of the given lengths after a prompt of one token. */
 export function batchOf(chosen: readonly number[], rejected: readonly number[]): PreferenceBatch {
