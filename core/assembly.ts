@@ -81,7 +81,7 @@ export class Assembly {
     const uses = plugin.definition.uses ?? {};
     this.needs.push({ asker: `The plugin ${name}`, uses });
     return {
-      hooks: this.hooks.face(name),
+      hooks: this.hooks.face(name, plugin.definition.capturable),
       options: optionsOf(plugin),
       services: this.lateServices(name, uses),
       log,

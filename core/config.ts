@@ -24,6 +24,8 @@ export const trainSchema = z.strictObject({
   seed: z.int().nonnegative().default(42),
   disableDropout: z.boolean().default(true),
   evalEverySteps: z.int().positive().optional(),
+  compile: z.enum(['auto', 'on', 'off']).default('auto'),
+  recompute: z.enum(['none', 'block']).default('none'),
   saveDtype: z.enum(['float32', 'bfloat16', 'float16']).optional(),
   engine: z.enum(['auto', 'native', 'wasm', 'cpu']).default('auto'),
 });

@@ -1,3 +1,4 @@
+import { type Compilation, createCompilation } from './compilation.ts';
 import type { RunConfig } from './config.ts';
 import { BlockDriver } from './driver.ts';
 import { openEngine } from './engine/engine.ts';
@@ -15,7 +16,10 @@ export function coreServices(hooks: () => Hooks, config: { readonly current: Run
   const plugin = definePlugin({
     name: 'core',
     apiVersion: 1,
-    apply({ provide }) {
+    apply({ hooks: { stepBegin, stepEnd }, provide }) {
+      let compilation: Compilation | undefined;
+      stepBegin.tap(({ step, microBatches }) => compilation?.begin(step, microBatches));
+      stepEnd.tap(() => compilation?.report());
       provide(Config, { uses: {}, create: () => config.current });
       provide(Tokens.Log, { uses: {}, create: () => log });
       provide(Tokens.Clock, { uses: {}, create: () => ({ now: () => performance.now() }) });
@@ -33,8 +37,11 @@ export function coreServices(hooks: () => Hooks, config: { readonly current: Run
         },
       });
       provide(Tokens.Driver, {
-        uses: { model: Model, store: ParameterStore },
-        create: ({ model, store }) => new BlockDriver(model, store, hooks()),
+        uses: { config: Config, engine: Engine, model: Model, store: ParameterStore },
+        create({ config: { train }, engine, model, store }) {
+          compilation = createCompilation({ train, engine, model, log });
+          return new BlockDriver(model, store, hooks(), compilation);
+        },
       });
     },
   });

@@ -1,29 +1,38 @@
 import * as tf from '@tensorflow/tfjs';
+import { type BlockRun, eagerBlocks } from './block-runner.ts';
+import type { Compilation } from './compilation.ts';
+import { gradientsOf } from './gradients-of.ts';
 import type { DefineParameter } from './hook-arguments.ts';
 import type { Hooks } from './hooks/registry.ts';
 import type { Block, Model, Outputs, Pass, Tensors } from './model.ts';
 import type { Rows } from './rows.ts';
-import { Scope, type ScopeSource } from './scope.ts';
 import type { Driver, Metric, ParameterStore } from './tokens.ts';
 
+/** What a forward pass keeps of one block for its backward pass. */
+interface Kept {
+  readonly hidden: tf.Tensor | undefined;
+  readonly residuals: readonly tf.Tensor[];
+}
+
 /**
- * Runs a model block by block. Forward keeps only each block's input; backward runs the block again and differentiates
- * it with respect to that input and its trainable parameters (gradient checkpointing by block, Chen et al. 2016).
- * So no tape spans blocks, and every block's parameters are read, used and let go between two awaits.
+ * Runs a model block by block. No tape spans blocks, and every block's parameters are read, used and let go between two
+ * awaits; how a block runs, and what it keeps for its backward pass, is its runner's.
  */
 export class BlockDriver implements Driver {
   private readonly model: Model;
   private readonly store: ParameterStore;
   private readonly hooks: Hooks;
+  private readonly blocks: Pick<Compilation, 'runner' | 'dispose'>;
   private readonly extras = new Map<string, Record<string, string>>();
   private readonly prepared = new Map<Rows, Tensors>();
-  private readonly tapes = new Map<string, (tf.Tensor | undefined)[]>();
+  private readonly tapes = new Map<string, Kept[]>();
   private microStep = 0;
 
-  constructor(model: Model, store: ParameterStore, hooks: Hooks) {
+  constructor(model: Model, store: ParameterStore, hooks: Hooks, blocks: Pick<Compilation, 'runner' | 'dispose'>) {
     this.model = model;
     this.store = store;
     this.hooks = hooks;
+    this.blocks = blocks;
   }
 
   /** Adds a plugin's parameter to a block, under a local name that its taps read. */
@@ -35,32 +44,30 @@ export class BlockDriver implements Driver {
 
   async forward(pass: Pass): Promise<Outputs> {
     const shared = this.sharedInputs(pass.rows);
-    const kept: (tf.Tensor | undefined)[] = [];
+    const kept: Kept[] = [];
     if (pass.gradient) this.tapes.set(pass.key, kept);
     let carried: Tensors = {};
-    for (const block of this.model.blocks) {
+    for (const [index, block] of this.model.blocks.entries()) {
       const masks = this.model.dropoutMasks(block, pass);
-      const input = carried;
-      carried = await this.runBlock(block, pass, { ...shared, ...masks, ...input }).finally(() => {
-        if (pass.gradient) kept.push(input.hidden);
-        else tf.dispose(Object.values(input));
+      const { hidden } = carried;
+      let isHiddenKept = false;
+      const run = () => {
+        const result = this.blocks.runner.forward(this.runOf(pass, index, { ...shared, ...masks, ...carried }));
+        isHiddenKept = pass.gradient && result.needsHidden;
+        if (pass.gradient) kept.push({ hidden: isHiddenKept ? hidden : undefined, residuals: result.residuals });
+        return result.outputs;
+      };
+      carried = await this.visit(block, pass, run).finally(() => {
+        if (!isHiddenKept) hidden?.dispose();
         tf.dispose(Object.values(masks));
       });
     }
     return carried;
   }
 
-  async runBlock(block: Block, pass: Pass, inputs: Tensors): Promise<Tensors> {
-    const next = this.model.blocks[this.model.blocks.indexOf(block) + 1];
-    let outputs: Tensors = {};
-    const run = async () => {
-      outputs = tf.tidy(() => ({ ...block.run(new Scope(block, pass, this.sourceOf(block), false), { ...inputs }) }));
-      return outputs;
-    };
-    return this.hooks.call.beforeForward({ block, pass, next }, run).catch((error) => {
-      tf.dispose(Object.values(outputs)); // an after-tap failed, so nobody gets them
-      throw error;
-    });
+  runBlock(block: Block, pass: Pass, inputs: Tensors): Promise<Tensors> {
+    const run = this.runOf(pass, this.model.blocks.indexOf(block), inputs);
+    return this.visit(block, pass, () => eagerBlocks.forward(run).outputs);
   }
 
   differentiate(outputs: Readonly<Record<string, Outputs>>, keys: readonly string[], loss: () => tf.Tensor) {
@@ -85,25 +92,25 @@ export class BlockDriver implements Driver {
     const kept = this.tapes.get(pass.key) ?? [];
     const shared = this.sharedInputs(pass.rows);
     const sums = new Map<string, tf.Tensor>();
-    // below the lowest block that trains anything there is nothing to differentiate
-    const lowest = blocks.findIndex((block) => this.trainableOf(block).length > 0);
+    const lowest = Math.max(this.lowestTrained(), 0);
     let flowing = gradient;
-    const visit = async (block: Block, index: number, masks: Tensors) => {
-      const hidden = kept[index];
+    const visit = async (index: number, masks: Tensors) => {
+      const { hidden, residuals } = kept[index] as Kept;
       const inputs: Tensors = { ...shared, ...masks, ...(hidden === undefined ? {} : { hidden }) };
-      const { below, parameters } = this.blockGradients(block, pass, inputs, flowing, index > lowest);
+      const run = this.runOf(pass, index, inputs);
+      const found = this.blocks.runner.backward(run, residuals, flowing);
       flowing.dispose();
-      flowing = below ?? tf.scalar(0);
-      kept.pop()?.dispose();
-      for (const [name, value] of parameters) addTo(sums, name, value);
+      flowing = found.hidden ?? tf.scalar(0);
+      disposeKept(kept.pop());
+      for (const [local, value] of found.parameters) addTo(sums, run.source.names[local] as string, value);
       this.handOver(sums, index);
     };
     try {
-      for (let index = blocks.length - 1; index >= Math.max(lowest, 0); index--) {
+      for (let index = blocks.length - 1; index >= lowest; index--) {
         const block = blocks[index] as Block;
         const masks = this.model.dropoutMasks(block, pass);
         await this.hooks.call
-          .beforeBackward({ block, pass, next: blocks[index - 1] }, () => visit(block, index, masks))
+          .beforeBackward({ block, pass, next: blocks[index - 1] }, () => visit(index, masks))
           .finally(() => tf.dispose(Object.values(masks)));
       }
     } finally {
@@ -113,32 +120,44 @@ export class BlockDriver implements Driver {
   }
 
   release(): void {
-    for (const kept of this.tapes.values()) tf.dispose(kept.filter((each) => each !== undefined));
+    for (const kept of this.tapes.values()) kept.forEach(disposeKept);
     for (const shared of this.prepared.values()) tf.dispose(Object.values(shared));
     this.tapes.clear();
     this.prepared.clear();
   }
 
-  private blockGradients(block: Block, pass: Pass, inputs: Tensors, flowing: tf.Tensor, needsHidden: boolean) {
-    const names = this.trainableOf(block);
-    const found = tf.tidy(() => {
-      const scope = new Scope(block, pass, this.sourceOf(block), true);
-      const reads = names.map(([local]) => scope.read(local));
-      const wanted = needsHidden && inputs.hidden !== undefined ? [inputs.hidden, ...reads] : reads;
-      const output = () => Object.values(block.run(scope, inputs))[0] as tf.Tensor;
-      const { grads } = gradientsOf(output, wanted, flowing);
-      return { below: wanted.length > reads.length ? grads.shift() : undefined, parameters: grads };
+  dispose(): void {
+    this.blocks.dispose();
+  }
+
+  private visit(block: Block, pass: Pass, run: () => Tensors): Promise<Tensors> {
+    const next = this.model.blocks[this.model.blocks.indexOf(block) + 1];
+    let outputs: Tensors = {};
+    const running = async () => {
+      outputs = run();
+      return outputs;
+    };
+    return this.hooks.call.beforeForward({ block, pass, next }, running).catch((error) => {
+      tf.dispose(Object.values(outputs)); // an after-tap failed, so nobody gets them
+      throw error;
     });
-    const parameters = names.flatMap(([, name], at) => {
-      const value = found.parameters[at];
-      return value === undefined || value === null ? [] : [[name, value] as const];
-    });
-    return { below: found.below, parameters };
+  }
+
+  private runOf(pass: Pass, index: number, inputs: Tensors): BlockRun {
+    const { store, hooks } = this;
+    const block = this.model.blocks[index] as Block;
+    const names = this.namesOf(block);
+    const read = (local: string) => store.read(names[local] as string, pass.view);
+    const trainable = pass.gradient ? this.trainableOf(block) : [];
+    const isAboveTrained = pass.gradient && index > this.lowestTrained();
+    return { block, pass, inputs, source: { store, hooks, names, read }, trainable, isAboveTrained };
   }
 
   /** Hands over what no block below uses: a parameter of several blocks once, summed, when the lowest is done. */
   private handOver(sums: Map<string, tf.Tensor>, index: number): void {
-    const below = this.model.blocks.slice(0, index).flatMap((block) => this.trainableOf(block).map(([, name]) => name));
+    const below = this.model.blocks
+      .slice(0, index)
+      .flatMap((block) => this.trainableOf(block).map((local) => this.namesOf(block)[local]));
     for (const [name, sum] of sums) {
       if (below.includes(name)) continue;
       const tap = () => this.hooks.call.gradient(sum, { name, microStep: this.microStep });
@@ -157,14 +176,27 @@ export class BlockDriver implements Driver {
     return shared;
   }
 
-  private sourceOf(block: Block): ScopeSource {
-    const names = { ...block.parameters, ...this.extras.get(block.name) };
-    return { store: this.store, hooks: this.hooks, names };
+  private namesOf(block: Block): Readonly<Record<string, string>> {
+    return { ...block.parameters, ...this.extras.get(block.name) };
   }
 
-  private trainableOf(block: Block): [local: string, name: string][] {
-    return Object.entries(this.sourceOf(block).names).filter(([, name]) => this.store.isTrainable(name));
+  /** Local names. */
+  private trainableOf(block: Block): string[] {
+    const isTrainable = ([, name]: [string, string]) => this.store.isTrainable(name);
+    return Object.entries(this.namesOf(block))
+      .filter(isTrainable)
+      .map(([local]) => local);
   }
+
+  /** Index of the lowest block that trains anything: below it there is nothing to differentiate. */
+  private lowestTrained(): number {
+    return this.model.blocks.findIndex((block) => this.trainableOf(block).length > 0);
+  }
+}
+
+function disposeKept(kept: Kept | undefined): void {
+  kept?.hidden?.dispose();
+  tf.dispose([...(kept?.residuals ?? [])]);
 }
 
 /** Adds to a sum by name; takes ownership of `value`. */
@@ -172,15 +204,4 @@ function addTo(sums: Map<string, tf.Tensor>, name: string, value: tf.Tensor): vo
   const before = sums.get(name);
   sums.set(name, before === undefined ? value : tf.add(before, value));
   if (before !== undefined) tf.dispose([before, value]);
-}
-
-/** tfjs's own gradients; where `f` fails, tfjs would keep what it saved for them. */
-function gradientsOf(f: () => tf.Tensor, xs: tf.Tensor[], dy?: tf.Tensor) {
-  const engine = tf.engine();
-  try {
-    return engine.gradients(f, xs, dy, true);
-  } catch (error) {
-    for (const { saved = [] } of engine.state.activeTape ?? []) tf.dispose(saved);
-    throw error;
-  }
 }

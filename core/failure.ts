@@ -123,6 +123,11 @@ export const failure = defineErrors({
     consequence: 'Nothing would be trained.',
     remedy: 'Remove the plugin that freezes them, or add one that defines parameters of its own, such as an adapter.',
   },
+  TAP_NOT_CAPTURABLE: {
+    fact: 'The plugin {plugin} taps {hook} and does not say that it may be compiled.',
+    consequence: 'Blocks where its tap is called run eagerly.',
+    remedy: 'If its taps are pure functions of tensors, declare `capturable: true` in definePlugin.',
+  },
   DATA_ENDED: {
     fact: 'The data ended before step {step} of {steps}.',
     consequence: 'The run stops here.',

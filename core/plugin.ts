@@ -66,6 +66,11 @@ export interface PluginDefinition<Input, Options, Used extends Uses> {
   readonly conflicts?: Readonly<Record<string, string>>;
   /** `first` runs on rank 0 only. */
   readonly ranks?: 'all' | 'first';
+  /**
+   * Whether its `readParameter` and `projection` taps may be recorded once and compiled: they are pure functions of the
+   * tensors that they get and `read`, made of tfjs operations. Where it is not said, blocks that call them run eagerly.
+   */
+  readonly capturable?: boolean;
   /** Commands that it adds to the command line. */
   readonly commands?: readonly Command[];
   readonly apply: (context: PluginContext<Options, Used>) => void;

@@ -1,52 +1,64 @@
 import * as tf from '@tensorflow/tfjs';
+import { failure } from './failure.ts';
 import type { Hooks } from './hooks/registry.ts';
 import type { Block, BlockScope, ModuleSpec, OutputName, Pass } from './model.ts';
 import { takeRows } from './take-rows.ts';
 import type { ParameterStore } from './tokens.ts';
 
-/** What a scope draws on: the store, the taps, and the parameters that plugins added to the block. */
+/** What a scope draws on: parameters, the taps, and the names of those that plugins added to the block. */
 export interface ScopeSource {
-  readonly store: ParameterStore;
+  readonly store: Pick<ParameterStore, 'spec' | 'isTrainable'>;
   readonly hooks: Hooks;
   /** Local name to parameter name, the block's own and those that plugins defined for it. */
   readonly names: Readonly<Record<string, string>>;
+  /** A parameter's value by its local name; the caller disposes it. */
+  read(local: string): tf.Tensor;
 }
 
-/**
- * One run of a block: reads each parameter once and passes it through the taps. Lives inside a tidy, which frees the
- * reads. With `isBackward`, gradients flow to the reads of trainable parameters, and the block's value is not needed.
- */
+/** What a run of a block is for. */
+export interface ScopePurpose {
+  /** Whether the block's value is wanted: false where only gradients are. */
+  readonly needsValue: boolean;
+  /** Whether gradients flow to the reads of trainable parameters. */
+  readonly isDifferentiated: boolean;
+  /** Whether it is recorded to be compiled: then only taps that may be captured are called. */
+  readonly isRecorded?: boolean;
+}
+
+/** One run of a block: reads each parameter once and passes it through the taps. Lives inside a tidy, which frees the reads. */
 export class Scope implements BlockScope {
   readonly view: string;
   readonly rows: { readonly batch: number; readonly time: number };
   readonly outputs: readonly OutputName[];
   readonly needsValue: boolean;
+  private readonly purpose: ScopePurpose;
   private readonly block: Block;
   private readonly source: ScopeSource;
   private readonly reads = new Map<string, tf.Tensor>();
 
-  constructor(block: Block, pass: Pass, source: ScopeSource, isBackward: boolean) {
+  constructor(block: Block, pass: Pass, source: ScopeSource, purpose: ScopePurpose) {
     this.block = block;
     this.source = source;
     this.view = pass.view;
     this.rows = { batch: pass.rows.batch, time: pass.rows.time };
-    this.outputs = isBackward ? ['logps'] : pass.outputs;
-    this.needsValue = !isBackward;
+    this.outputs = purpose.needsValue ? pass.outputs : ['logps'];
+    this.needsValue = purpose.needsValue;
+    this.purpose = purpose;
   }
 
   parameter(local: string): tf.Tensor {
     const { hooks, store } = this.source;
-    if (!hooks.isTapped('readParameter')) return this.read(local);
+    if (!this.isTapped('readParameter')) return this.read(local);
     const parameter = store.spec(this.nameOf(local));
     const args = { block: this.block, parameter, view: this.view, read: (other: string) => this.read(other) };
     return hooks.call.readParameter(this.read(local), args);
   }
 
   isDifferentiated(local: string): boolean {
-    const { hooks, names, store } = this.source;
-    if (this.needsValue) return false;
+    const { names, store } = this.source;
+    if (!this.purpose.isDifferentiated) return false;
     // a tap may have made the tensor from parameters of its own
-    return hooks.isTapped('readParameter') || store.isTrainable(names[local] as string);
+    return this.isTapped('readParameter') || store.isTrainable(names[local] as string);
   }
 
   linear(module: string, input: tf.Tensor, { isGradientOnly = false } = {}): tf.Tensor {
@@ -54,7 +66,7 @@ export class Scope implements BlockScope {
     const weight = this.parameter(spec.weight);
     const isTransposed = spec.layout === 'out,in';
     // a tap may read the product
-    const isLeftOut = isGradientOnly && !this.source.hooks.isTapped('projection');
+    const isLeftOut = isGradientOnly && !this.isTapped('projection');
     const product = isLeftOut
       ? gradientsOfProduct(input, weight, { isTransposed, isFrozen: !this.isDifferentiated(spec.weight) })
       : tf.matMul(input as tf.Tensor2D, weight as tf.Tensor2D, false, isTransposed);
@@ -71,17 +83,24 @@ export class Scope implements BlockScope {
   read(local: string): tf.Tensor {
     const known = this.reads.get(local);
     if (known !== undefined) return known;
-    const value = this.source.store.read(this.nameOf(local), this.view);
+    const value = this.source.read(local);
     this.reads.set(local, value);
     return value;
   }
 
   private projected(name: string, module: ModuleSpec, input: tf.Tensor, output: tf.Tensor): tf.Tensor {
     const { hooks } = this.source;
-    if (!hooks.isTapped('projection')) return output;
+    if (!this.isTapped('projection')) return output;
     const weight = () => this.parameter(module.weight);
     const read = (local: string) => this.read(local);
     return hooks.call.projection(output, { block: this.block, name, module, input, weight, view: this.view, read });
+  }
+
+  private isTapped(hook: 'readParameter' | 'projection'): boolean {
+    const taps = this.source.hooks.tapsOf(hook);
+    const refused = this.purpose.isRecorded ? taps.find(({ isCapturable }) => !isCapturable) : undefined;
+    if (refused !== undefined) throw failure('TAP_NOT_CAPTURABLE', { plugin: refused.plugin, hook });
+    return taps.length > 0;
   }
 
   private module(name: string): ModuleSpec {

@@ -79,4 +79,24 @@ export const failure = defineErrors({
     consequence: 'It was deleted; an earlier one still works.',
     remedy: 'Set MOORING_LIBTENSORFLOW to a TensorFlow made for this processor, or use the wasm engine.',
   },
+  COMPILE_OPERATION: {
+    fact: 'The compiler does not know the TensorFlow operation {operation}.',
+    consequence: 'What uses it cannot be compiled.',
+    remedy: 'Write it with other operations, or let it run eagerly.',
+  },
+  COMPILE_FOREIGN_TENSOR: {
+    fact: 'An operation {operation} reads a tensor that is no input of what is compiled.',
+    consequence: 'Its value would be frozen into the compiled code, so it is not compiled.',
+    remedy: 'Make it a parameter of the block, or make it anew from numbers in each call.',
+  },
+  COMPILE_READS_VALUE: {
+    fact: 'A value of a tensor is read while its computation is being recorded.',
+    consequence: 'There is none yet, so this cannot be compiled.',
+    remedy: 'Compute with tensors only, without data(), dataSync() and the like.',
+  },
+  COMPILE_FAILED: {
+    fact: 'TensorFlow cannot compile it: {reason}',
+    consequence: 'It cannot run compiled.',
+    remedy: 'Let it run eagerly, with `compile: off` under `train`.',
+  },
 });

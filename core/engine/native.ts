@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { failure } from './errors.ts';
+import { registerGather } from './gather.ts';
 import { buildFolder, engineFolder, packageFolder, readInstalled } from './install/cache.ts';
 import { applyTensorflowSettings, restoreRemovedUtil } from './settings.ts';
 
@@ -33,19 +34,25 @@ export interface NativeBackend {
   readonly isUsingGpuDevice: boolean;
   executeSingleOutput(name: string, attributes: OpAttribute[], inputs: tf.Tensor[]): tf.Tensor;
   executeMultipleOutputs(name: string, attributes: OpAttribute[], inputs: tf.Tensor[], outputs: number): tf.Tensor[];
-}
-
-/** A function loaded from a SavedModel. */
-export interface NativeFunction {
-  predict(inputs: tf.Tensor[] | tf.NamedTensorMap): tf.Tensor | tf.Tensor[] | tf.NamedTensorMap;
-  dispose(): void;
+  /** A tensor of tfjs for a tensor of TensorFlow. */
+  createOutputTensor(tensor: { id: number; shape: number[]; dtype: number }): tf.Tensor;
+  /** Takes values that come from JavaScript; returns the identity of the new buffer. */
+  write(values: ArrayLike<number>, shape: number[], dtype: tf.DataType): object;
+  /** Loads a SavedModel from its folder and returns the number of its session. */
+  loadSavedModelMetaGraph(folder: string, tag: string): number;
+  /** Runs nodes of a loaded graph by their names. */
+  runSavedModel(
+    session: number,
+    inputs: tf.Tensor[],
+    nodes: readonly { readonly name: string }[],
+    outputs: readonly string[],
+  ): tf.Tensor[];
+  deleteSavedModel(session: number): void;
 }
 
 /** What only the native engine can do. */
 export interface NativeRuntime {
   readonly backend: NativeBackend;
-  /** Loads a function of a SavedModel by its tags and signature. */
-  loadSavedModel(path: string, tags?: string[], signature?: string): Promise<NativeFunction>;
 }
 
 /** The slot through which the engine's package, whose own tfjs is a stub, gets the copy of tfjs that runs. */
@@ -68,9 +75,10 @@ export async function loadNative(): Promise<NativeRuntime> {
     const hush = load(join(packageFolder(build), 'lib', 'napi-v8', 'hush.node')) as { hush(): void; speak(): void };
     hush.hush();
     try {
-      const { node } = load('@tensorflow/tfjs-node-gpu') as { node: Pick<NativeRuntime, 'loadSavedModel'> };
+      load('@tensorflow/tfjs-node-gpu');
       await tf.setBackend('tensorflow');
-      return { backend: tf.backend() as tf.KernelBackend & NativeBackend, loadSavedModel: node.loadSavedModel };
+      registerGather();
+      return { backend: tf.backend() as tf.KernelBackend & NativeBackend };
     } finally {
       hush.speak();
     }

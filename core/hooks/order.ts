@@ -6,6 +6,8 @@ export interface Tap {
   readonly plugin: string;
   readonly fn: (...args: never[]) => unknown;
   readonly order: TapOrder;
+  /** Whether the plugin says that it may be recorded and compiled. */
+  readonly isCapturable: boolean;
 }
 
 /** A tap in its place, and the reason that `explain` gives for it. */
@@ -33,7 +35,7 @@ export function orderTaps(hook: string, taps: readonly Tap[], plugins: readonly 
     const next = waiting.find((tap) => waiting.every((other) => !earlier.get(tap)?.has(other)));
     if (next === undefined) throw failure('TAP_ORDER_CYCLE', { hook, cycle: cycleAmong(waiting, earlier) });
     waiting.splice(waiting.indexOf(next), 1);
-    placed.push({ ...next, why: whyHere(next) });
+    placed.push({ ...next, why: whyHere(hook, next) });
   }
   return placed;
 
@@ -50,7 +52,15 @@ function named(tap: Tap, side: 'before' | 'after'): readonly string[] {
   return [tap.order[side] ?? []].flat();
 }
 
-function whyHere(tap: Tap): string {
+/** Hooks inside of blocks, whose taps are recorded where blocks are compiled. */
+const insideBlocks = ['readParameter', 'projection'];
+
+function whyHere(hook: string, tap: Tap): string {
+  const isEager = insideBlocks.includes(hook) && !tap.isCapturable;
+  return isEager ? `${placeOf(tap)}; not capturable: blocks where it is called run eagerly` : placeOf(tap);
+}
+
+function placeOf(tap: Tap): string {
   const reasons = (['before', 'after'] as const).flatMap((side) => named(tap, side).map((name) => `${side} ${name}`));
   return reasons.length > 0 ? `asked to run ${reasons.join(', ')}` : 'in order of registration';
 }

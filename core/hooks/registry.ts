@@ -29,10 +29,10 @@ export class Hooks {
   private calls: CallFace | undefined;
 
   /** The tapping side for one plugin. */
-  face(plugin: string): TapFace {
+  face(plugin: string, isCapturable = false): TapFace {
     const face: Record<string, unknown> = {};
     for (const hook of hookNames)
-      face[hook] = { tap: (fn: Fn, order: TapOrder = {}) => this.tap(plugin, hook, fn, order) };
+      face[hook] = { tap: (fn: Fn, order: TapOrder = {}) => this.tap(hook, { plugin, fn, order, isCapturable }) };
     return new Proxy(face, {
       get: (target, hook) => {
         if (typeof hook !== 'string' || hook in target) return target[hook as string];
@@ -74,10 +74,11 @@ export class Hooks {
     });
   }
 
-  private tap(plugin: string, hook: HookName, fn: Fn, order: TapOrder): void {
+  private tap(hook: HookName, tap: Tap): void {
+    const { plugin, fn } = tap;
     if (this.placed !== undefined) throw failure('TAP_FROZEN', { plugin, hook });
     if (hookTable[hook].kind.startsWith('sync') && isAsyncFunction(fn)) throw failure('HOOK_ASYNC', { plugin, hook });
-    this.taps.get(hook)?.push({ plugin, fn, order });
+    this.taps.get(hook)?.push(tap);
   }
 }
 

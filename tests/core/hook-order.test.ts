@@ -7,7 +7,7 @@ import { failureOf } from './support.ts';
 const names = ['alpha', 'bravo', 'charlie', 'delta', 'echo'];
 
 function tapOf(plugin: string, order: TapOrder = {}): Tap {
-  return { plugin, order, fn: () => undefined };
+  return { plugin, order, isCapturable: false, fn: () => undefined };
 }
 
 function order(...taps: readonly Tap[]): string[] {

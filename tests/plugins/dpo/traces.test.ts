@@ -46,20 +46,23 @@ const traces: Traces = JSON.parse(readFileSync(join(fixtures, 'trl/traces.json')
 /** These need plugins that are not here yet. */
 const later = ['precompute', 'lora'];
 const names = Object.keys(traces).filter((name) => !later.includes(name));
+const onNative = readInstalled() === undefined ? [] : names;
 const engines = [
-  { engine: 'native', runs: readInstalled() === undefined ? [] : names },
-  { engine: 'wasm', runs: ['sigmoid', 'ipo', 'accumulate', 'cosine_warmup'] },
+  { engine: 'native', compile: 'off', recompute: 'none', runs: onNative },
+  { engine: 'native', compile: 'on', recompute: 'none', runs: onNative },
+  { engine: 'native', compile: 'on', recompute: 'block', runs: onNative.slice(0, 2) },
+  { engine: 'wasm', compile: 'off', recompute: 'none', runs: ['sigmoid', 'ipo', 'accumulate', 'cosine_warmup'] },
 ] as const;
 
 // TRL averages micro-batches with equal weight, and these are means over tokens: only one large batch gives the same.
 const meansOverTokens = ['entropy', 'logits/chosen', 'logits/rejected', 'mean_token_accuracy'];
 
 describe.each(engines.filter(({ runs }) => runs.length > 0))(
-  'on $engine, training gives what TRL logged',
-  ({ engine, runs }) => {
+  'on $engine, compile $compile, recompute $recompute, training gives what TRL logged',
+  ({ runs, ...mode }) => {
     it.each(runs)('for %s', async (name) => {
       const { config, logs } = traces[name] as Traces[string];
-      const records = await train(config, engine);
+      const records = await train(config, mode);
       expect(records).toHaveLength(logs.length);
       const deviations = logs.flatMap((expected, index) => {
         const record = records[index] as StepRecord;
@@ -85,7 +88,9 @@ function isWithin(figure: string, value: number | undefined, expected: number): 
   return error <= Math.max(1e-3 * Math.abs(expected), 2e-4);
 }
 
-async function train(config: Config, engine: 'native' | 'wasm'): Promise<StepRecord[]> {
+type Mode = Pick<(typeof engines)[number], 'engine' | 'compile' | 'recompute'>;
+
+async function train(config: Config, mode: Mode): Promise<StepRecord[]> {
   const records: StepRecord[] = [];
   const recorder = definePlugin({
     name: 'recorder',
@@ -97,7 +102,7 @@ async function train(config: Config, engine: 'native' | 'wasm'): Promise<StepRec
       model,
       data: join(fixtures, 'trl/pairs.jsonl'),
       train: {
-        engine,
+        ...mode,
         steps: 6,
         shuffle: false,
         batchSize: config.per_device_train_batch_size,

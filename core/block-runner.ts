@@ -1,0 +1,92 @@
+import * as tf from '@tensorflow/tfjs';
+import { gradientsOf } from './gradients-of.ts';
+import type { Block, Pass, Tensors } from './model.ts';
+import { Scope, type ScopeSource } from './scope.ts';
+
+/** A block of a pass, with all that it reads. */
+export interface BlockRun {
+  readonly block: Block;
+  readonly pass: Pass;
+  readonly inputs: Tensors;
+  readonly source: ScopeSource;
+  /** Local names of the parameters that are differentiated; none without a gradient. */
+  readonly trainable: readonly string[];
+  /** Whether anything below the block is trained, so that the gradient of `hidden` is wanted. */
+  readonly isAboveTrained: boolean;
+}
+
+/** What a block yields. */
+export interface BlockResult {
+  readonly outputs: Tensors;
+  /** What the backward pass reads beside the block's inputs. */
+  readonly residuals: readonly tf.Tensor[];
+  /** Whether the backward pass reads `hidden`. */
+  readonly needsHidden: boolean;
+}
+
+/** Gradients of a block; names are local. */
+export interface BlockGradients {
+  readonly hidden?: tf.Tensor | undefined;
+  readonly parameters: readonly (readonly [local: string, gradient: tf.Tensor])[];
+}
+
+/** Runs blocks: the driver does not know how. */
+export interface BlockRunner {
+  /** The caller disposes what it gets. */
+  forward(run: BlockRun): BlockResult;
+  /** `flowing` is the gradient of the block's first output. The caller disposes all that it gave, and what it gets. */
+  backward(run: BlockRun, residuals: readonly tf.Tensor[], flowing: tf.Tensor): BlockGradients;
+}
+
+/**
+ * Runs blocks operation by operation, on any engine. Backward runs the block again and differentiates it, so a forward
+ * pass keeps nothing but the block's input (gradient checkpointing by block, Chen et al. 2016).
+ */
+export const eagerBlocks: BlockRunner = {
+  forward({ block, pass, inputs, source }) {
+    const purpose = { needsValue: true, isDifferentiated: false };
+    const outputs = tf.tidy(() => ({ ...block.run(new Scope(block, pass, source, purpose), { ...inputs }) }));
+    return { outputs, residuals: [], needsHidden: true };
+  },
+
+  backward(run, _, flowing) {
+    let found: BlockGradients = { parameters: [] };
+    tf.tidy(() => {
+      found = differentiate(run, { flowing, needsValue: false });
+      return [...(found.hidden === undefined ? [] : [found.hidden]), ...found.parameters.map(([, value]) => value)];
+    });
+    return found;
+  },
+};
+
+/**
+ * Runs a block and its gradients with tfjs's tape; lives inside a tidy. `afterForward` sees the block's outputs before
+ * anything is differentiated.
+ */
+export function differentiate(
+  { block, pass, inputs, source, trainable, isAboveTrained }: BlockRun,
+  options: {
+    readonly flowing: tf.Tensor;
+    readonly needsValue: boolean;
+    readonly isRecorded?: boolean;
+    readonly afterForward?: (outputs: Tensors) => void;
+  },
+): BlockGradients {
+  const { flowing, needsValue, isRecorded = false, afterForward } = options;
+  const scope = new Scope(block, pass, source, { needsValue, isDifferentiated: true, isRecorded });
+  const reads = trainable.map((local) => scope.read(local));
+  const { hidden } = inputs;
+  const wanted = isAboveTrained && hidden !== undefined ? [hidden, ...reads] : reads;
+  const output = () => {
+    const outputs = block.run(scope, inputs);
+    afterForward?.(outputs);
+    return Object.values(outputs)[0] as tf.Tensor;
+  };
+  const { grads } = gradientsOf(output, wanted, flowing);
+  const below = wanted.length > reads.length ? grads.shift() : undefined;
+  const parameters = trainable.flatMap((local, at) => {
+    const gradient = grads[at];
+    return gradient === undefined || gradient === null ? [] : [[local, gradient] as const];
+  });
+  return { hidden: below, parameters };
+}
