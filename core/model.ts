@@ -30,6 +30,8 @@ export interface BlockScope {
   readonly outputs: readonly OutputName[];
   /** False while only gradients are wanted: a block may then skip work that none of them needs. */
   readonly needsValue: boolean;
+  /** Whether gradients of the block follow this run, or come with it. */
+  readonly hasGradient: boolean;
   /** A parameter by its local name, after the `readParameter` taps. */
   parameter(local: string): Tensor;
   /** Whether the backward pass that follows wants this parameter's gradient: a primitive may skip it otherwise. */
@@ -46,7 +48,8 @@ export interface BlockScope {
 /**
  * A part of a model that runs as a whole: the embedding, one layer, or the head.
  * `run` is a pure tfjs function: it reads no value back, keeps nothing, and names all that it reads.
- * Embedding and layers return `{ hidden }` (`[batch * time, hidden]`), the head the outputs that the pass asks for.
+ * Embedding and layers return `{ hidden }`: `[batch * time, hidden]`, or of the last layer `[targets, hidden]`, as the head
+ * takes it. The head returns the outputs that the pass asks for.
  */
 export interface Block {
   readonly name: string;

@@ -31,6 +31,7 @@ export class Scope implements BlockScope {
   readonly rows: { readonly batch: number; readonly time: number };
   readonly outputs: readonly OutputName[];
   readonly needsValue: boolean;
+  readonly hasGradient: boolean;
   private readonly purpose: ScopePurpose;
   private readonly block: Block;
   private readonly source: ScopeSource;
@@ -44,6 +45,7 @@ export class Scope implements BlockScope {
     this.outputs = purpose.needsValue ? pass.outputs : ['logps'];
     this.needsValue = purpose.needsValue;
     this.purpose = purpose;
+    this.hasGradient = purpose.isDifferentiated;
   }
 
   parameter(local: string): tf.Tensor {
@@ -56,7 +58,7 @@ export class Scope implements BlockScope {
 
   isDifferentiated(local: string): boolean {
     const { names, store } = this.source;
-    if (!this.purpose.isDifferentiated) return false;
+    if (!this.hasGradient) return false;
     // a tap may have made the tensor from parameters of its own
     return this.isTapped('readParameter') || store.isTrainable(names[local] as string);
   }

@@ -5,7 +5,7 @@ import type { DecoderConfig } from './config.ts';
 import { embeddingLayout, headLayout, type Layout, layerLayout } from './layout.ts';
 import { type AttentionSetting, attention, attentionWithPast } from './primitives/attention.ts';
 import { activate, gated } from './primitives/feed-forward.ts';
-import { logProbabilities, tokenFigures } from './primitives/log-probabilities.ts';
+import { tokenFigures } from './primitives/log-probabilities.ts';
 import { layerNormalize, rmsNormalize } from './primitives/norm.ts';
 
 /** A decoder's blocks in the order that they run: embedding, layers, head. */
@@ -52,24 +52,26 @@ function runLayer(config: DecoderConfig, index: number, scope: BlockScope, input
       ? { context: attention(query, key, value, setting) }
       : attentionWithPast(query, key, value, setting, { key: pastKey, value: pastValue });
   const { context, ...past } = seen;
-  const attended = scope.linear(names.attentionOutput, context);
-  const middle = tf.add(hidden, drop(attended, inputs.attentionOutputDropout));
+  // after the last attention only rows that predict a target matter: [targets, hidden]
+  const source = index === config.layers - 1 ? input(inputs, 'source') : undefined;
+  const rows = (x: tf.Tensor) => (source === undefined ? x : takeRows(x, source));
+  const attended = scope.linear(names.attentionOutput, rows(context));
+  const middle = tf.add(rows(hidden), drop(attended, inputs.attentionOutputDropout, rows));
   const fed = feedForward(config, scope, norm(config, scope, names.feedForwardNorm, middle));
-  return { hidden: tf.add(middle, drop(fed, inputs.feedForwardDropout)), ...past };
+  return { hidden: tf.add(middle, drop(fed, inputs.feedForwardDropout, rows)), ...past };
 }
 
-/** Only rows that predict a target are normalised and multiplied by the vocabulary. */
+/** The last layer yields only rows that predict a target. */
 function runHead(config: DecoderConfig, scope: BlockScope, inputs: Tensors): Tensors {
   const { finalNorm, head } = config.family;
   const label = input(inputs, 'label');
   const local = `${head}.weight`;
   if (label.size === 0) return nothing(config, scope);
-  const hidden = norm(config, scope, finalNorm, takeRows(input(inputs, 'hidden'), input(inputs, 'source')));
+  const hidden = norm(config, scope, finalNorm, input(inputs, 'hidden'));
   const prediction = { hidden, weight: scope.parameter(local), label };
-  const figures = scope.needsValue ? tokenFigures(prediction, scope.outputs) : {};
-  if (!scope.outputs.includes('logps')) return figures;
-  const value = figures.logps ?? tf.zeros(label.shape);
-  return { ...figures, logps: logProbabilities(prediction, value, { isWeightFrozen: !scope.isDifferentiated(local) }) };
+  const { outputs: names, needsValue, hasGradient: isDifferentiated } = scope;
+  const isWeightFrozen = !scope.isDifferentiated(local);
+  return { ...tokenFigures(prediction, { names, needsValue, isDifferentiated, isWeightFrozen }) };
 }
 
 /** Rows of one token predict nothing. */
@@ -122,8 +124,8 @@ function norm({ family, normEpsilon }: DecoderConfig, scope: BlockScope, name: s
   return tf.add(tf.mul(layerNormalize(hidden, normEpsilon), weight), scope.parameter(`${name}.bias`));
 }
 
-function drop(x: tf.Tensor, mask: tf.Tensor | undefined): tf.Tensor {
-  return mask === undefined ? x : tf.mul(x, mask);
+function drop(x: tf.Tensor, mask: tf.Tensor | undefined, rows = (all: tf.Tensor) => all): tf.Tensor {
+  return mask === undefined ? x : tf.mul(x, rows(mask));
 }
 
 function input(inputs: Tensors, name: string): tf.Tensor {

@@ -74,8 +74,10 @@ export function compile<Name extends string>(
   specs: Readonly<Record<Name, TensorSpec>>,
   fn: (inputs: Readonly<Record<Name, tf.Tensor>>) => readonly tf.Tensor[],
 ): (inputs: Readonly<Record<Name, tf.Tensor>>) => tf.Tensor[] {
-  const recording = record(backend, specs, (tensors, value) => fn(tensors as Record<Name, tf.Tensor>).map(value));
-  const executable = compiler.executable(recording.outputs);
+  const outputs = record(backend, specs, ({ tensors, standsFor }) =>
+    fn(tensors as Record<Name, tf.Tensor>).map(standsFor),
+  );
+  const executable = compiler.executable(outputs);
   const names = executable.arguments.flatMap((value) => (value.kind === 'input' ? [value.name as Name] : []));
   return (inputs) => executable.run(names.map((name) => inputs[name]));
 }

@@ -4,26 +4,28 @@ import type { NativeBackend, OpAttribute } from '../native.ts';
 import { type Operation, type TensorSpec, type TypeName, types, type Value } from './graph.ts';
 import { attributeOf, operationRules } from './operations.ts';
 
-/** What a function would have executed. */
-export interface Recording<Outputs> {
-  readonly outputs: Outputs;
-  /** How many operations came before `endForward` was called; all of them if it was not. */
-  readonly forwardOperations: number;
+/** What a recorded function gets. */
+export interface RecordScope {
+  /** Stand for the inputs. */
+  readonly tensors: Readonly<Record<string, tf.Tensor>>;
+  /** What a tensor stands for. */
+  readonly standsFor: (tensor: tf.Tensor) => Value;
+  /** How many operations there are so far. */
+  readonly operations: () => number;
 }
 
 /**
  * Runs a tfjs function on tensors that have shapes and no values, and notes the TensorFlow operations that the native
- * engine would have executed: nothing is computed, so recording costs no memory. `value(tensor)` says what a tensor
- * stands for. Throws COMPILE_OPERATION, COMPILE_FOREIGN_TENSOR and COMPILE_READS_VALUE.
+ * engine would have executed: nothing is computed, so recording costs no memory. Throws COMPILE_OPERATION,
+ * COMPILE_FOREIGN_TENSOR and COMPILE_READS_VALUE.
  */
-export function record<Outputs>(
+export function record<Result>(
   backend: NativeBackend,
   inputs: Readonly<Record<string, TensorSpec>>,
-  fn: (tensors: Record<string, tf.Tensor>, value: (tensor: tf.Tensor) => Value, endForward: () => void) => Outputs,
-): Recording<Outputs> {
+  fn: (scope: RecordScope) => Result,
+): Result {
   const values = new WeakMap<object, Value>();
   let operations = 0;
-  let forwardOperations: number | undefined;
 
   const stand = (value: Value): tf.Tensor => {
     // a negative id is one that the backend never hands to TensorFlow
@@ -31,12 +33,12 @@ export function record<Outputs>(
     values.set(tensor.dataId, value);
     return tensor;
   };
-  const valueOf = (tensor: tf.Tensor): Value | undefined => values.get(tensor.dataId);
+  const known = (tensor: tf.Tensor): Value | undefined => values.get(tensor.dataId);
   const execute = (name: string, attributes: OpAttribute[], tensors: readonly tf.Tensor[]): tf.Tensor[] => {
     const rule = operationRules[name];
     if (rule === undefined) throw failure('COMPILE_OPERATION', { operation: name });
     const given = tensors.map((tensor) => {
-      const value = valueOf(tensor);
+      const value = known(tensor);
       if (value === undefined) throw failure('COMPILE_FOREIGN_TENSOR', { operation: name });
       return value;
     });
@@ -63,14 +65,13 @@ export function record<Outputs>(
   const { write } = backend;
   Object.assign(backend, stub);
   try {
-    const outputs = tf.tidy(() => {
+    let result: Result | undefined;
+    tf.tidy(() => {
       const tensors = Object.entries(inputs).map(([name, spec]) => [name, stand({ kind: 'input', name, ...spec })]);
-      const value = (tensor: tf.Tensor) => valueOf(tensor) as Value;
-      return fn(Object.fromEntries(tensors), value, () => {
-        forwardOperations = operations;
-      }) as never;
-    }) as Outputs;
-    return { outputs, forwardOperations: forwardOperations ?? operations };
+      const standsFor = (tensor: tf.Tensor) => known(tensor) as Value;
+      result = fn({ tensors: Object.fromEntries(tensors), standsFor, operations: () => operations });
+    });
+    return result as Result;
   } finally {
     // the class's own methods are back when these are gone
     for (const name of Object.keys(stub)) Reflect.deleteProperty(backend, name);

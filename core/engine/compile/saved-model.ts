@@ -71,32 +71,26 @@ function functionOf(
   reference: (value: Value) => string,
 ): Message {
   const signature = new Message().text(1, 'block');
-  args.forEach((value, index) => signature.message(2, argument(argumentName(index), value)));
-  outputs.forEach((value, index) => signature.message(3, argument(`r${index}`, value)));
+  for (const [index, value] of args.entries()) signature.message(2, argument(argumentName(index), value));
+  for (const [index, value] of outputs.entries()) signature.message(3, argument(`r${index}`, value));
   const definition = new Message().message(1, signature);
   for (const each of nodes) definition.message(3, each);
-  outputs.forEach((value, index) =>
-    definition.message(4, new Message().text(1, `r${index}`).text(2, reference(value))),
-  );
+  for (const [index, value] of outputs.entries()) {
+    definition.message(4, new Message().text(1, `r${index}`).text(2, reference(value)));
+  }
   return definition.message(5, entry('_XlaMustCompile', new Message().int(5, 1)));
 }
 
 function savedModel(definition: Message, args: readonly Value[], outputs: readonly Value[]): Uint8Array {
   const graph = new Message();
-  args.forEach((value, index) =>
-    graph.message(
-      1,
-      node(
-        argumentName(index),
-        'Placeholder',
-        [],
-        [
-          ['dtype', typeValue(value.type)],
-          ['shape', new Message().message(7, shapeOf(value))],
-        ],
-      ),
-    ),
-  );
+  for (const [index, value] of args.entries()) {
+    const shape = new Message().message(7, shapeOf(value));
+    const attributes: [string, Message][] = [
+      ['dtype', typeValue(value.type)],
+      ['shape', shape],
+    ];
+    graph.message(1, node(argumentName(index), 'Placeholder', [], attributes));
+  }
   const call = node(
     'call',
     'PartitionedCall',

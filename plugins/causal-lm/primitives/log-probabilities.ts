@@ -9,75 +9,130 @@ export interface Prediction {
   readonly label: tf.Tensor;
 }
 
+/** What the figures are for. */
+export interface FigurePurpose {
+  /** Figures that are asked for. */
+  readonly names: readonly OutputName[];
+  /** False where only the gradients of `logps` are wanted, which is then all zeros. */
+  readonly needsValue: boolean;
+  readonly isDifferentiated: boolean;
+  readonly isWeightFrozen: boolean;
+}
+
+type Figures = Partial<Record<OutputName, tf.Tensor>>;
+
 /** The largest `[chunk, vocabulary]` that is made, in elements: 32 MiB. */
 const chunkElements = 2 ** 23;
 
+/** The largest `[tokens, vocabulary]` that a forward pass may keep for its backward pass: 128 MiB. Above, it is made again. */
+const keptElements = 2 ** 25;
+
 /**
- * Log-probabilities of the targets, `[tokens]`. The gradient makes the logits of one chunk of tokens at a time once more.
- * `value` is what they are known to be: where only gradients are wanted, anything of that shape.
+ * Figures of each target, `[tokens]`, in chunks of tokens: `[tokens, vocabulary]` is never held twice, and above 128 MiB
+ * not at all. `logps` is differentiable: d log p = W[label] - sum over the vocabulary of p times W, by the hidden state.
  */
-export function logProbabilities(
-  prediction: Prediction,
-  value: tf.Tensor,
-  options: { isWeightFrozen: boolean },
-): tf.Tensor {
-  const { hidden, weight, label } = prediction;
-  const inputs = options.isWeightFrozen ? [hidden] : [hidden, weight];
-  return withGradient(
-    inputs,
-    (save) => {
-      save([hidden, weight, label]);
-      return tf.clone(value);
-    },
-    (dy, saved) => {
-      const [hidden, weight, label] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
-      return gradients({ hidden, weight, label }, dy, options.isWeightFrozen);
-    },
-  );
+export function tokenFigures(prediction: Prediction, purpose: FigurePurpose): Figures {
+  if (purpose.isDifferentiated && purpose.names.includes('logps')) return differentiableFigures(prediction, purpose);
+  return tf.tidy(() => {
+    const parts = chunksOf(prediction).map((chunk) => tf.tidy(() => figuresOf(chunk, soften(chunk), purpose.names)));
+    return joined(parts, purpose.names);
+  });
 }
 
-/** The figures that are asked for, in chunks of tokens, without gradients. */
-export function tokenFigures(
-  prediction: Prediction,
-  names: readonly OutputName[],
-): Partial<Record<OutputName, tf.Tensor>> {
-  return tf.tidy(() => {
-    const parts = chunksOf(prediction).map((chunk) => tf.tidy(() => figuresOf(chunk, names)));
-    return Object.fromEntries(names.map((name) => [name, join(parts.map((part) => part[name] as tf.Tensor))]));
+function differentiableFigures(prediction: Prediction, purpose: FigurePurpose): Figures {
+  const { hidden, weight, label } = prediction;
+  const { figures, kept } = purpose.needsValue ? keptFigures(prediction, purpose) : { figures: {}, kept: [] };
+  const logps = withGradient(
+    purpose.isWeightFrozen ? [hidden] : [hidden, weight],
+    (save) => {
+      save([hidden, weight, label, ...kept]);
+      return figures.logps === undefined ? tf.zeros(label.shape) : tf.clone(figures.logps);
+    },
+    (dy, [hidden, weight, label, ...kept]) =>
+      gradients({ hidden, weight, label } as Prediction, dy, kept, purpose.isWeightFrozen),
+  );
+  return { ...figures, logps };
+}
+
+/** Figures, and what their gradients need of each chunk: maxima, sums, expected rows and, where they fit, exponentials. */
+function keptFigures(prediction: Prediction, { names, isWeightFrozen }: FigurePurpose) {
+  const vocabulary = prediction.weight.shape[0] as number;
+  const keepsExponentials = !isWeightFrozen && prediction.label.size * vocabulary <= keptElements;
+  const parts = chunksOf(prediction).map((chunk) => {
+    const soft = soften(chunk);
+    const expected = expectedRow(chunk, soft);
+    const kept = [soft.max, soft.sum, expected, ...(keepsExponentials ? [soft.exponentials] : [])];
+    return { figures: figuresOf(chunk, { ...soft, expected }, names), kept };
   });
+  const figures = joined(
+    parts.map((part) => part.figures),
+    names,
+  );
+  return { figures, kept: parts.flatMap(({ kept }) => kept) };
+}
+
+/** Softmax before its division: exponentials of the logits less their row's maximum, and the sum of each row. */
+interface Softened {
+  /** `[chunk, vocabulary]` */
+  readonly logits: tf.Tensor;
+  readonly exponentials: tf.Tensor;
+  /** `[chunk, 1]` */
+  readonly max: tf.Tensor;
+  readonly sum: tf.Tensor;
+}
+
+/** Three plain passes: TensorFlow's own softmax takes twice as long on rows of a vocabulary. */
+function soften(chunk: Pick<Prediction, 'hidden' | 'weight'>, known?: tf.Tensor): Softened {
+  const logits = tf.matMul(chunk.hidden as tf.Tensor2D, chunk.weight as tf.Tensor2D, false, true);
+  const max = known ?? tf.max(logits, -1, true);
+  const exponentials = tf.exp(tf.sub(logits, max));
+  return { logits, exponentials, max, sum: tf.sum(exponentials, -1, true) };
+}
+
+/** The row of the head's weight that the prediction expects, `[chunk, hidden]`. */
+function expectedRow({ weight }: Prediction, { exponentials, sum }: Pick<Softened, 'exponentials' | 'sum'>): tf.Tensor {
+  return tf.div(tf.matMul(exponentials as tf.Tensor2D, weight as tf.Tensor2D), sum);
 }
 
 function figuresOf(
   { hidden, weight, label }: Prediction,
+  { logits, exponentials, max, sum, expected }: Softened & { expected?: tf.Tensor },
   names: readonly OutputName[],
-): Partial<Record<OutputName, tf.Tensor>> {
-  const logits = logitsOf({ hidden, weight });
+): Figures {
   if (names.length === 1 && names[0] === 'scores') return { scores: logits };
-  const { exponentials, sum, max } = exponentialsOf(logits);
-  const normalizer = tf.squeeze(tf.add(tf.log(sum), max), [-1]); // log of the partition sum, [chunk]
+  const flat = (column: tf.Tensor) => tf.squeeze(column, [-1]);
+  const normalizer = flat(tf.add(tf.log(sum), max)); // log of the partition sum, [chunk]
+  const ofLabel = labelLogits(logits, label);
+  const expectedLogit = () =>
+    expected === undefined
+      ? flat(tf.div(tf.sum(tf.mul(exponentials, logits), -1, true), sum))
+      : tf.sum(tf.mul(hidden, expected), -1);
   const figures: Record<OutputName, () => tf.Tensor> = {
-    logps: () => tf.sub(labelLogits({ hidden, weight, label }), normalizer),
-    entropy: () => tf.sub(normalizer, tf.squeeze(tf.div(tf.sum(tf.mul(exponentials, logits), -1, true), sum), [-1])),
-    logits: () => tf.mean(logits, -1),
-    correct: () => tf.cast(tf.equal(tf.argMax(logits, -1), label), 'float32'),
-    collision: () => tf.squeeze(tf.log(tf.div(tf.sum(tf.square(exponentials), -1, true), tf.square(sum))), [-1]),
+    logps: () => tf.sub(ofLabel, normalizer),
+    entropy: () => tf.sub(normalizer, expectedLogit()),
+    // the mean logit is the product with the mean row
+    logits: () => flat(tf.matMul(hidden as tf.Tensor2D, tf.expandDims(tf.mean(weight, 0), 1) as tf.Tensor2D)),
+    correct: () => tf.cast(tf.greaterEqual(ofLabel, flat(max)), 'float32'),
+    collision: () => flat(tf.log(tf.div(tf.sum(tf.square(exponentials), -1, true), tf.square(sum)))),
     scores: () => tf.clone(logits),
   };
   return Object.fromEntries(names.map((name) => [name, figures[name]()]));
 }
 
-/** d log p = d logit of the label - sum over the vocabulary of p times d logit. */
-function gradients(prediction: Prediction, dy: tf.Tensor, isWeightFrozen: boolean): tf.Tensor[] {
+/** `kept` is what `keptFigures` keeps, chunk after chunk, or nothing at all. */
+function gradients(prediction: Prediction, dy: tf.Tensor, kept: tf.Tensor[], isWeightFrozen: boolean): tf.Tensor[] {
   const { hidden, weight, label } = prediction;
   const column = tf.expandDims(dy, 1); // [tokens, 1]
   const vocabulary = weight.shape[0] as number;
   let dWeight = isWeightFrozen
     ? undefined
     : tf.unsortedSegmentSum(tf.mul(hidden, column), label as tf.Tensor1D, vocabulary);
-  const dHidden = chunksOf(prediction, column).map((chunk) => {
-    const [dChunk, dPart] = tf.tidy(() => chunkGradients(chunk, isWeightFrozen));
+  const chunks = chunksOf(prediction, column);
+  const dHidden = chunks.map((chunk, at) => {
+    const own = kept.slice((at * kept.length) / chunks.length, ((at + 1) * kept.length) / chunks.length);
+    const [dChunk, dPart] = tf.tidy(() => chunkGradients(chunk, own, isWeightFrozen));
     if (dWeight !== undefined && dPart !== undefined) {
-      const sum = tf.add(dWeight, dPart);
+      const sum = tf.add(dPart, dWeight);
       tf.dispose([dWeight, dPart]);
       dWeight = sum;
     }
@@ -86,30 +141,30 @@ function gradients(prediction: Prediction, dy: tf.Tensor, isWeightFrozen: boolea
   return dWeight === undefined ? [join(dHidden)] : [join(dHidden), dWeight];
 }
 
-function chunkGradients(chunk: Chunk, isWeightFrozen: boolean): [dHidden: tf.Tensor, dWeight?: tf.Tensor] {
+function chunkGradients(
+  chunk: Chunk,
+  [max, sum, expected, exponentials]: tf.Tensor[],
+  isWeightFrozen: boolean,
+): [dHidden: tf.Tensor, dWeight?: tf.Tensor] {
   const { hidden, weight, label, dy } = chunk;
-  const { exponentials, sum } = tf.tidy(() => exponentialsOf(logitsOf(chunk)));
+  const isComplete = expected !== undefined && (isWeightFrozen || exponentials !== undefined);
+  const made = isComplete ? { exponentials: exponentials as tf.Tensor, sum: sum as tf.Tensor } : soften(chunk, max);
+  const row = expected ?? expectedRow(chunk, made);
+  const dHidden = tf.mul(tf.sub(tf.gather(weight, label as tf.Tensor1D), row), dy);
+  if (isWeightFrozen) return [dHidden];
   // dividing rows of `hidden` by the sum instead of the exponentials keeps one pass over [chunk, vocabulary]
-  const share = tf.neg(tf.div(dy, sum)); // [chunk, 1]
-  const dExpected = tf.mul(tf.matMul(exponentials, weight as tf.Tensor2D), share);
-  const dHidden = tf.add(dExpected, tf.mul(tf.gather(weight, label as tf.Tensor1D), dy));
-  return isWeightFrozen ? [dHidden] : [dHidden, tf.matMul(exponentials, tf.mul(hidden, share), true, false)];
+  const share = tf.neg(tf.div(dy, made.sum)); // [chunk, 1]
+  return [dHidden, tf.matMul(made.exponentials as tf.Tensor2D, tf.mul(hidden, share) as tf.Tensor2D, true, false)];
 }
 
-/** Three plain passes: TensorFlow's own softmax takes twice as long on rows of a vocabulary. */
-function exponentialsOf(logits: tf.Tensor) {
-  const max = tf.max(logits, -1, true);
-  const exponentials = tf.tidy((): tf.Tensor2D => tf.exp(tf.sub(logits, max)));
-  return { exponentials, max, sum: tf.sum(exponentials, -1, true) };
-}
-
-/** `[chunk, vocabulary]` */
-function logitsOf({ hidden, weight }: Pick<Prediction, 'hidden' | 'weight'>): tf.Tensor {
-  return tf.matMul(hidden as tf.Tensor2D, weight as tf.Tensor2D, false, true);
-}
-
-function labelLogits({ hidden, weight, label }: Prediction): tf.Tensor {
-  return tf.sum(tf.mul(hidden, tf.gather(weight, label as tf.Tensor1D)), -1);
+/** `[chunk]` from `[chunk, vocabulary]` */
+function labelLogits(logits: tf.Tensor, label: tf.Tensor): tf.Tensor {
+  const [chunk, vocabulary] = logits.shape as [number, number];
+  const starts = tf.tensor1d(
+    Int32Array.from({ length: chunk }, (_, row) => row * vocabulary),
+    'int32',
+  );
+  return tf.gather(tf.reshape(logits, [-1]), tf.add(label, starts) as tf.Tensor1D);
 }
 
 interface Chunk extends Prediction {
@@ -136,6 +191,10 @@ function chunksOf({ hidden, weight, label }: Prediction, dy?: tf.Tensor): (Predi
 function rowsFrom(tensor: tf.Tensor, begin: number, size: number): tf.Tensor {
   const count = Math.min(size, (tensor.shape[0] as number) - begin);
   return tf.slice(tensor, [begin, ...tensor.shape.slice(1).fill(0)], [count, ...tensor.shape.slice(1)]);
+}
+
+function joined(parts: readonly Figures[], names: readonly OutputName[]): Figures {
+  return Object.fromEntries(names.map((name) => [name, join(parts.map((part) => part[name] as tf.Tensor))]));
 }
 
 function join(parts: readonly tf.Tensor[]): tf.Tensor {

@@ -1,12 +1,20 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { openEngine } from '../../../core/engine/engine.ts';
-import { logProbabilities, tokenFigures } from '../../../plugins/causal-lm/primitives/log-probabilities.ts';
+import {
+  type FigurePurpose,
+  type Prediction,
+  tokenFigures,
+} from '../../../plugins/causal-lm/primitives/log-probabilities.ts';
 import { expectSame, type Formula, random } from './gradients.ts';
 
 beforeAll(async () => {
   await openEngine('native');
 });
+
+/** As in a forward pass whose gradient does not follow, unless told otherwise. */
+const figuresOf = (prediction: Prediction, names: FigurePurpose['names'], purpose: Partial<FigurePurpose> = {}) =>
+  tokenFigures(prediction, { names, needsValue: true, isDifferentiated: false, isWeightFrozen: false, ...purpose });
 
 describe('log-probabilities', () => {
   const label = () => tf.tensor1d([2, 0, 4, 2], 'int32');
@@ -23,8 +31,7 @@ describe('log-probabilities', () => {
     (isWeightFrozen: boolean): Formula =>
     (hidden, weight) => {
       const prediction = { hidden: hidden as tf.Tensor, weight: weight as tf.Tensor, label: label() };
-      const { logps } = tf.tidy(() => tokenFigures(prediction, ['logps']));
-      return logProbabilities(prediction, logps as tf.Tensor, { isWeightFrozen });
+      return figuresOf(prediction, ['logps'], { isDifferentiated: true, isWeightFrozen }).logps as tf.Tensor;
     };
 
   test('differentiate as their formula does, the weight frozen or not', () => {
@@ -46,21 +53,21 @@ describe('log-probabilities', () => {
     ]);
     const dy = tf.tensor1d([1, -2, 3, 0.5]);
     const prediction = { hidden, weight: wide, label: label() };
-    const figures = tokenFigures(prediction, ['logps', 'correct']);
+    const figures = figuresOf(prediction, ['logps', 'correct']);
     const rowsAlone = [0, 1, 2, 3].map((row) => {
       const one = { ...prediction, hidden: tf.slice(hidden, [row], [1]), label: tf.slice(label(), [row], [1]) };
-      return (tokenFigures(one, ['logps']).logps as tf.Tensor).dataSync()[0] as number;
+      return (figuresOf(one, ['logps']).logps as tf.Tensor).dataSync()[0] as number;
     });
     expect(Array.from(figures.logps?.dataSync() ?? [])).toEqual(rowsAlone);
-    const gradients = (some: tf.Tensor) =>
+    const gradients = (needsValue: boolean) =>
       tf
-        .grads((x, w) =>
-          logProbabilities({ hidden: x as tf.Tensor, weight: w as tf.Tensor, label: label() }, tf.zeros([4]), {
-            isWeightFrozen: false,
-          }),
-        )([hidden, some], dy)
+        .grads((x, w) => {
+          const made = { hidden: x as tf.Tensor, weight: w as tf.Tensor, label: label() };
+          return figuresOf(made, ['logps'], { isDifferentiated: true, needsValue }).logps as tf.Tensor;
+        })([hidden, wide], dy)
         .map((each) => each.dataSync());
-    const [dHidden, dWeight] = gradients(wide) as [Float32Array, Float32Array];
+    const [dHidden, dWeight] = gradients(true) as [Float32Array, Float32Array];
+    expect(gradients(false)).toEqual([dHidden, dWeight]);
     // the padding's logits are 0: a vocabulary of 5 and a sixth word that stands for all of it
     const extra = Math.log(2 ** 22 - 5);
     const small = tf.grads((x, w) => {
@@ -76,7 +83,17 @@ describe('log-probabilities', () => {
     // logits [0, ln 2, ln 5]: probabilities 1/8, 2/8 and 5/8
     const weight = tf.tensor2d([[0], [Math.log(2)], [Math.log(5)]]);
     const prediction = { hidden: tf.ones([2, 1]), weight, label: tf.tensor1d([2, 1], 'int32') };
-    const figures = tokenFigures(prediction, ['logps', 'entropy', 'logits', 'correct', 'collision', 'scores']);
+    const names = ['logps', 'entropy', 'logits', 'correct', 'collision', 'scores'] as const;
+    const purposes = [{}, { isDifferentiated: true }];
+    const [figures, differentiable] = purposes.map((purpose) => figuresOf(prediction, names, purpose)) as [
+      ReturnType<typeof figuresOf>,
+      ReturnType<typeof figuresOf>,
+    ];
+    for (const name of names) {
+      for (const [at, value] of (differentiable[name] as tf.Tensor).dataSync().entries()) {
+        expect(value).toBeCloseTo(figures[name]?.dataSync()[at] as number, 5);
+      }
+    }
     const read = (name: keyof typeof figures) => Array.from(figures[name]?.dataSync() ?? []);
     const entropy = -(Math.log(1 / 8) / 8 + Math.log(2 / 8) / 4 + (5 * Math.log(5 / 8)) / 8);
     const collision = Math.log((1 + 4 + 25) / 64);

@@ -1,0 +1,73 @@
+import type * as tf from '@tensorflow/tfjs';
+import { type BlockRun, differentiate } from './block-runner.ts';
+import { type TensorSpec, type TypeName, types, type Value } from './engine/compile/graph.ts';
+import { record } from './engine/compile/record.ts';
+import type { NativeBackend } from './engine/native.ts';
+import type { Tensors } from './model.ts';
+import { Scope } from './scope.ts';
+
+/** The computation of a block. Its inputs are named `input:hidden`, `parameter:weight` and `gradient`. */
+export interface BlockRecording {
+  /** By name, in the block's order. */
+  readonly outputs: readonly (readonly [name: string, value: Value])[];
+  /** Of what is differentiated: `hidden` first where it is wanted, then parameters by their local names. */
+  readonly gradients: readonly (readonly [name: string, value: Value])[];
+  /** Whether a value is computed before the outputs are complete. */
+  readonly isForward: (value: Value) => boolean;
+}
+
+/** Records a block, and its gradients if the pass has any. Throws the COMPILE_ errors and TAP_NOT_CAPTURABLE. */
+export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecording {
+  const outputs = recordOutputs(backend, run);
+  if (!run.pass.gradient) return { outputs, gradients: [], isForward: () => true };
+  const [[, { shape, type }]] = outputs as [[string, Value]];
+  const specs = { ...inputSpecs(run), gradient: { shape, type } };
+  return record(backend, specs, ({ tensors, standsFor, operations }) => {
+    let outputs: BlockRecording['outputs'] = [];
+    let end = 0;
+    const gradients = differentiate(standIn(run, tensors), {
+      flowing: tensors.gradient as tf.Tensor,
+      needsValue: true,
+      isRecorded: true,
+      afterForward(produced) {
+        outputs = valuesOf(produced, standsFor);
+        end = operations();
+      },
+    });
+    const below = gradients.hidden === undefined ? [] : [['hidden', gradients.hidden] as const];
+    const all = [...below, ...gradients.parameters].map(([name, tensor]) => [name, standsFor(tensor)] as const);
+    const isForward = (value: Value) => value.kind === 'result' && value.operation.index < end;
+    return { outputs, gradients: all, isForward };
+  });
+}
+
+function recordOutputs(backend: NativeBackend, run: BlockRun): BlockRecording['outputs'] {
+  return record(backend, inputSpecs(run), ({ tensors, standsFor }) => {
+    const { block, pass, inputs, source } = standIn(run, tensors);
+    const purpose = { needsValue: true, isDifferentiated: false, isRecorded: true };
+    return valuesOf(block.run(new Scope(block, pass, source, purpose), inputs), standsFor);
+  });
+}
+
+/** The run with tensors that have no values. */
+function standIn(run: BlockRun, tensors: Readonly<Record<string, tf.Tensor>>): BlockRun {
+  const inputs = Object.keys(run.inputs).map((name) => [name, tensors[`input:${name}`] as tf.Tensor]);
+  const read = (local: string) => tensors[`parameter:${local}`] as tf.Tensor;
+  return { ...run, inputs: Object.fromEntries(inputs), source: { ...run.source, read } };
+}
+
+function inputSpecs({ inputs, source }: BlockRun): Record<string, TensorSpec> {
+  const ofInputs = Object.entries(inputs).map(([name, { shape, dtype }]) => [
+    `input:${name}`,
+    { shape, type: types[dtype as TypeName] },
+  ]);
+  const ofParameters = Object.entries(source.names).map(([local, name]) => [
+    `parameter:${local}`,
+    { shape: source.store.spec(name).shape, type: types.float32 },
+  ]);
+  return Object.fromEntries([...ofInputs, ...ofParameters]);
+}
+
+function valuesOf(tensors: Tensors, standsFor: (tensor: tf.Tensor) => Value): [string, Value][] {
+  return Object.entries(tensors).map(([name, tensor]) => [name, standsFor(tensor)]);
+}
