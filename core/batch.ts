@@ -1,4 +1,4 @@
-import type { Rows } from './rows.ts';
+import { countTokens, type Rows } from './rows.ts';
 
 /** What a data source yields and an objective reads: one micro-batch. `kind` says which objectives accept it. */
 export interface Batch {
@@ -12,8 +12,8 @@ export interface Batch {
 }
 
 /**
- * Preference pairs. `rows` holds the chosen rows first, then as many rejected rows in the same order.
- * `counts.row` counts pairs, `counts.token` completion tokens of both, `counts.chosenToken` of the chosen.
+ * Preference pairs. The sequences of `rows` are the chosen ones first, then as many rejected in the same order; a pair may
+ * share its prompt, as two branches of one row. `counts.row` counts pairs, `counts.token` completion tokens of both, `counts.chosenToken` of the chosen.
  */
 export interface PreferenceBatch extends Batch {
   readonly kind: 'preference';
@@ -27,8 +27,8 @@ export interface TextBatch extends Batch {
   readonly rows: Rows;
 }
 
-/** Tokens that batches put into the model, prompts included and padding not: the `num_tokens` of TRL. */
+/** Tokens that batches put into the model, prompts included (a shared one in each sequence) and padding not: the `num_tokens` of TRL. */
 export function inputTokens(batches: readonly Batch[]): number {
   const hasRows = (batch: Batch): batch is TextBatch | PreferenceBatch => 'rows' in batch;
-  return batches.filter(hasRows).reduce((sum, { rows }) => sum + rows.mask.reduce((real, one) => real + one, 0), 0);
+  return batches.filter(hasRows).reduce((sum, { rows }) => sum + countTokens(rows), 0);
 }

@@ -35,6 +35,7 @@ export type {
   Pass,
   Tensors,
 } from './model.ts';
+export * from './pack-branches.ts';
 export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
 export { writeSafetensors } from './parameters/safetensors/writer.ts';

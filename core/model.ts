@@ -98,6 +98,8 @@ export interface Model {
   readonly vocabularySize: number;
   readonly parameters: readonly ParameterSpec[];
   readonly blocks: readonly Block[];
+  /** Whether it computes rows that fork: `true`, or why not, as a clause ("its state runs through the row"). Absent: it does not. */
+  readonly sharesPrompts?: true | string;
   /** The tensors that all blocks of a pass share beside `hidden` (ids, rotary tables, masks, targets); the driver disposes them. */
   prepare(rows: Rows): Tensors;
   /** What one block reads in this pass beside them: dropout masks. Nothing in evaluation mode. */

@@ -10,16 +10,32 @@ export interface Targets {
   readonly source: Int32Array;
   /** The token that should come next. Int32, `[tokens]`. */
   readonly label: Int32Array;
-  /** The row that the token belongs to. Int32, `[tokens]`. */
+  /** The sequence that the token belongs to: its row, but where rows fork. Int32, `[tokens]`. */
   readonly row: Int32Array;
-  /** Its place in the row's completion, from 0. Int32, `[tokens]`. */
+  /** Its place in the sequence's completion, from 0. Int32, `[tokens]`. */
   readonly position: Int32Array;
+}
+
+/**
+ * How rows hold several sequences that begin alike: `trunk` positions of what they share, then `branches` times `branch`
+ * positions of what each adds, so that `time` is `trunk + branches * branch`. A token of a branch attends to the trunk and
+ * to its own branch, and its position counts the real tokens there before it. The padding of a trunk may be on either
+ * side, that of a branch comes after its tokens.
+ */
+export interface Fork {
+  readonly trunk: number;
+  readonly branches: number;
+  readonly branch: number;
 }
 
 /** Token rows padded to one length: plain arrays that any engine reads, not tensors. */
 export interface Rows {
   readonly batch: number;
   readonly time: number;
+  /** How many sequences `targets.row` numbers: `batch`, and where rows fork the first branch of every row, then the second, ... */
+  readonly sequences: number;
+  /** Absent where every row is one sequence. */
+  readonly fork?: Fork | undefined;
   /** `[batch, time]` */
   readonly ids: Int32Array;
   /** 1 where a token is real, 0 where it is padding. `[batch, time]` */
@@ -81,5 +97,11 @@ export function rowsOf(input: {
     row: Int32Array.from(row),
     position: Int32Array.from(position),
   };
-  return { batch, time, ids, mask, targets, firstRow: input.firstRow ?? 0 };
+  return { batch, time, sequences: batch, ids, mask, targets, firstRow: input.firstRow ?? 0 };
+}
+
+/** Real tokens of all sequences: those of a trunk count once for each branch. */
+export function countTokens({ mask, time, fork }: Rows): number {
+  const { trunk, branches } = fork ?? { trunk: 0, branches: 1 };
+  return mask.reduce((sum, real, at) => sum + (at % time < trunk ? branches * real : real), 0);
 }

@@ -112,7 +112,7 @@ export const report = definePlugin({
 /** Share of pairs in which the chosen reward is higher, ties as one half. */
 function accuracy({ pairs, rows }: PreferenceBatch, outputs: LossInputs['outputs']) {
   const ratios = tf.sub(outputs.policy?.logps as tf.Tensor, outputs.reference?.logps as tf.Tensor); // [tokens]
-  const rewards = tf.unsortedSegmentSum(ratios, tf.tensor1d(rows.targets.row, 'int32'), rows.batch); // [2 * pairs]
+  const rewards = tf.unsortedSegmentSum(ratios, tf.tensor1d(rows.targets.row, 'int32'), rows.sequences); // [2 * pairs]
   const margins = tf.sub(tf.slice(rewards, [0], [pairs]), tf.slice(rewards, [pairs], [pairs]));
   return { value: tf.mean(tf.div(tf.add(tf.sign(margins), 1), 2)), reduce: 'mean', weight: pairs } as const;
 }

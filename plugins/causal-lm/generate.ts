@@ -93,7 +93,7 @@ class Cache {
     const mask = Int32Array.from(seen.flat());
     const row = Int32Array.from({ length: batch }, (_, at) => at);
     const targets = { source: row.map((at) => (at + 1) * time - 1), label: row.map(() => 0), row, position: row };
-    const rows = { batch, time, ids, mask, targets, firstRow: 0 };
+    const rows = { batch, time, sequences: batch, ids, mask, targets, firstRow: 0 };
     const pass: Pass = { key: 'generate', rows, view: this.view, gradient: false, outputs: ['scores'] };
     const shared = prepareSpan(model.config, { batch, time, span, ids, mask, targets });
     let carried: Tensors = {};

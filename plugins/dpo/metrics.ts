@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LossInputs, Metric, Outputs, PreferenceBatch } from 'mooring';
+import { inputTokens, type LossInputs, type Metric, type Outputs, type PreferenceBatch } from 'mooring';
 import type { Pairs } from './pairs.ts';
 
 /**
@@ -15,7 +15,7 @@ export function dpoMetrics(inputs: LossInputs, pairs: Pairs, beta: number): Read
   const chosenRewards = tf.mul(pairs.chosenLogratios, beta);
   const rejectedRewards = tf.mul(pairs.rejectedLogratios, beta);
   const overPairs = (values: tf.Tensor) => mean(values, batch.pairs);
-  // the tokens of chosen rows come first
+  // the tokens of chosen completions come first
   const ofChosen = (values: tf.Tensor) => mean(tf.slice(values, [0], [chosenTokens]), chosenTokens);
   const ofRejected = (values: tf.Tensor) => mean(tf.slice(values, [chosenTokens], [rejectedTokens]), rejectedTokens);
   return {
@@ -29,7 +29,7 @@ export function dpoMetrics(inputs: LossInputs, pairs: Pairs, beta: number): Read
     'logits/rejected': ofRejected(policy.logits),
     entropy: mean(policy.entropy, tokens),
     mean_token_accuracy: ofChosen(policy.correct),
-    num_tokens: { value: batch.rows.mask.reduce((sum, each) => sum + each, 0), reduce: 'sum' },
+    num_tokens: { value: inputTokens([batch]), reduce: 'sum' },
   };
 }
 

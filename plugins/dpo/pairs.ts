@@ -42,19 +42,19 @@ export function pairsOf(
   };
 }
 
-/** Sums over the tokens of each row: `[tokens]` -> `[rows]`. */
-export function sumByRow(values: tf.Tensor, { targets, batch }: Rows): tf.Tensor {
-  return tf.unsortedSegmentSum(values, tf.tensor1d(targets.row, 'int32'), batch);
+/** Sums over the tokens of each sequence: `[tokens]` -> `[sequences]`. */
+export function sumByRow(values: tf.Tensor, { targets, sequences }: Rows): tf.Tensor {
+  return tf.unsortedSegmentSum(values, tf.tensor1d(targets.row, 'int32'), sequences);
 }
 
-/** Chosen rows come first, then the rejected: `[2 * pairs]` -> two of `[pairs]`. */
+/** Chosen sequences come first, then the rejected: `[2 * pairs]` -> two of `[pairs]`. */
 export function halves(rows: tf.Tensor, pairs: number): [chosen: tf.Tensor, rejected: tf.Tensor] {
   return [tf.slice(rows, [0], [pairs]), tf.slice(rows, [pairs], [pairs])];
 }
 
-/** Scored tokens of each row, `[rows]`. */
-export function tokensByRow({ targets, batch }: Rows): Float32Array {
-  const counts = new Float32Array(batch);
+/** Scored tokens of each sequence, `[sequences]`. */
+export function tokensByRow({ targets, sequences }: Rows): Float32Array {
+  const counts = new Float32Array(sequences);
   for (const row of targets.row) counts[row] = (counts[row] as number) + 1;
   return counts;
 }
