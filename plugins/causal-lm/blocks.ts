@@ -96,15 +96,20 @@ function project(config: DecoderConfig, scope: BlockScope, normal: tf.Tensor): [
 
 function attentionSetting(config: DecoderConfig, index: number, scope: BlockScope, inputs: Tensors): AttentionSetting {
   const { heads, keyValueHeads, headSize, rope } = config;
+  const isFull = config.windows[index] === undefined;
+  const rotary = (cos: string, sin: string) =>
+    rope === undefined ? undefined : { cos: input(inputs, cos), sin: input(inputs, sin) };
+  const branchMask = inputs[isFull ? 'branchMask' : 'branchWindowMask'];
   return {
     ...scope.rows,
     heads,
     keyValueHeads,
     headSize,
     scale: rope === undefined ? (config.attentionScales[index] as number) : 1,
-    mask: input(inputs, config.windows[index] === undefined ? 'mask' : 'windowMask'),
-    rotary: rope === undefined ? undefined : { cos: input(inputs, 'cos'), sin: input(inputs, 'sin') },
+    mask: input(inputs, isFull ? 'mask' : 'windowMask'),
+    rotary: rotary('cos', 'sin'),
     dropout: inputs.attentionDropout,
+    branch: branchMask && { mask: branchMask, rotary: rotary('branchCos', 'branchSin') },
   };
 }
 

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type Block, dropoutMask, type Model, type ParameterSpec, type Pass, type Random, type Tensors } from 'mooring';
 import { decoderBlocks } from './blocks.ts';
 import { type DecoderConfig, readConfig } from './config.ts';
+import { failure } from './errors.ts';
 import { freshWeights } from './initialize.ts';
 import { prepareRows } from './prepare.ts';
 import { readWeights } from './weights.ts';
@@ -27,6 +28,7 @@ export function createDecoder(folder: string, options: { initialize: Initialize;
     vocabularySize: config.vocabularySize,
     parameters,
     blocks,
+    sharesPrompts: true,
     prepare: (rows) => prepareRows(config, rows),
     dropoutMasks: (block, pass) => dropoutMasks(config, block, blocks.indexOf(block as (typeof blocks)[number]), pass),
     load: () =>
@@ -36,11 +38,12 @@ export function createDecoder(folder: string, options: { initialize: Initialize;
   };
 }
 
-/** Masks for each place where the config's dropout rates are not 0, by the name of the block's input. */
+/** Masks for each place where the config's dropout rates are not 0, by the name of the block's input. Throws MODEL_DROPOUT_FORKED. */
 function dropoutMasks(config: DecoderConfig, block: Block, index: number, pass: Pass): Tensors {
   const key = pass.dropout;
   if (key === undefined || block.kind === 'head') return {};
-  const { batch, time, firstRow } = pass.rows;
+  const { batch, time, firstRow, fork } = pass.rows;
+  if (fork !== undefined) throw failure('MODEL_DROPOUT_FORKED', {});
   const { heads, hidden, attentionDropout, residualDropout, embeddingDropout } = config;
   const scores = [batch, heads, time, time];
   const states = [batch, time, hidden];

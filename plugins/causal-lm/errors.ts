@@ -22,6 +22,11 @@ export const failure = defineErrors({
     consequence: 'The model was not loaded.',
     remedy: 'Point "model" at a Hugging Face folder: one with config.json and model.safetensors.',
   },
+  MODEL_DROPOUT_FORKED: {
+    fact: 'A pass with dropout has rows that fork.',
+    consequence: 'The sequences of a row would share the masks of their trunk, so it was not computed.',
+    remedy: 'Pack each sequence as a row of its own, or leave "train.disableDropout" at true.',
+  },
   MODEL_FAMILY_UNKNOWN: {
     fact: '{file}: the model family "{family}" is not one that Mooring computes.',
     consequence: 'The model was not loaded.',

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Rows, Tensors } from 'mooring';
+import type { Fork, Rows, Tensors } from 'mooring';
 import type { DecoderConfig } from './config.ts';
 import { failure } from './errors.ts';
 import { rotaryFrequencies } from './rope.ts';
@@ -26,26 +26,34 @@ const masked = -1e9;
  * Throws `MODEL_SEQUENCE_TOO_LONG` and `MODEL_TOKEN_OUT_OF_RANGE`.
  */
 export function prepareSpan(config: DecoderConfig, given: Span): Tensors {
-  const { rope, vocabularySize } = config;
-  const { batch, time, span, ids, mask, targets } = given;
-  refuseTooLong(config, span);
-  const stray = ids.find((id) => id < 0 || id >= vocabularySize);
-  if (stray !== undefined) throw failure('MODEL_TOKEN_OUT_OF_RANGE', { id: stray, vocabulary: vocabularySize });
+  const { batch, span, mask } = given;
+  refuseTooLong(config, longest(mask, batch, { trunk: 0, branches: 1, branch: span }));
+  const places = placesOf(given);
+  return { ...tokensOf(config, given), ...tablesOf(config, places), ...learnedPositions(config, batch, [places]) };
+}
 
-  const rows = hasPaddingBeforeTokens(given) ? batch : 1;
-  const positions = positionsOf(mask, rows, span, time);
-  const maskOf = (window: number) => tf.tensor(maskValues(given, rows, window), [rows, 1, time, span]);
-  const window = config.windows.find((each) => each !== undefined);
-  const isFull = config.windows.some((each) => each === undefined);
+/**
+ * What all blocks of a pass share. Where rows fork, the tables are those of the trunk, and `branchMask` and
+ * `branchWindowMask` `[1 or batch, 1, branch, trunk + branch]`, `branchCos` and `branchSin` are those of any branch: it
+ * follows the trunk as generated tokens follow a prompt.
+ */
+export function prepareRows(config: DecoderConfig, rows: Rows): Tensors {
+  const { batch, time, mask, fork } = rows;
+  if (fork === undefined) return prepareSpan(config, { ...rows, span: time });
+  refuseTooLong(config, longest(mask, batch, fork));
+  const { trunk, branches, branch } = fork;
+  const [ofTrunk, ofBranch] = [0, branch].map((after) =>
+    placesOf({ batch, time: after === 0 ? trunk : branch, span: trunk + after, mask: trunkMask(rows, trunk, after) }),
+  ) as [Places, Places];
+  const ofBranches = Object.entries(tablesOf(config, ofBranch)).map(
+    ([name, table]) => [`branch${name.charAt(0).toUpperCase()}${name.slice(1)}`, table] as const,
+  );
+  const all = [ofTrunk, ...new Array<Places>(branches).fill(ofBranch)];
   return {
-    ids: tf.tensor1d(ids, 'int32'),
-    source: tf.tensor1d(targets.source, 'int32'),
-    label: tf.tensor1d(targets.label, 'int32'),
-    ...(isFull ? { mask: maskOf(span) } : {}),
-    ...(window === undefined ? {} : { windowMask: maskOf(window) }),
-    ...(rope === undefined
-      ? { positions: tf.tensor1d(repeated(positions, batch / rows), 'int32') }
-      : rotaryTables(config, positions, rows, time)),
+    ...tokensOf(config, rows),
+    ...tablesOf(config, ofTrunk),
+    ...Object.fromEntries(ofBranches),
+    ...learnedPositions(config, batch, all),
   };
 }
 
@@ -55,53 +63,117 @@ export function refuseTooLong({ rope, maxPositions }: DecoderConfig, time: numbe
     throw failure('MODEL_SEQUENCE_TOO_LONG', { time, limit: maxPositions });
 }
 
-/** What all blocks of a pass share. */
-export function prepareRows(config: DecoderConfig, rows: Rows): Tensors {
-  return prepareSpan(config, { ...rows, span: rows.time });
+function tokensOf({ vocabularySize }: DecoderConfig, { ids, targets }: Pick<Span, 'ids' | 'targets'>): Tensors {
+  const stray = ids.find((id) => id < 0 || id >= vocabularySize);
+  if (stray !== undefined) throw failure('MODEL_TOKEN_OUT_OF_RANGE', { id: stray, vocabulary: vocabularySize });
+  return {
+    ids: tf.tensor1d(ids, 'int32'),
+    source: tf.tensor1d(targets.source, 'int32'),
+    label: tf.tensor1d(targets.label, 'int32'),
+  };
 }
 
-function hasPaddingBeforeTokens({ mask, batch, span }: Span): boolean {
-  return Array.from({ length: batch }, (_, row) => mask.subarray(row * span, (row + 1) * span)).some((line) => {
-    const padding = line.indexOf(0);
-    return padding >= 0 && padding < line.lastIndexOf(1);
+/** Where tokens stand: the last `time` of `span`, in one line for all rows or in one for each. */
+interface Places {
+  readonly time: number;
+  readonly span: number;
+  readonly lines: number;
+  /** Which tokens can be seen, `[lines, span]`. */
+  readonly mask: Int32Array;
+  /** Count of real tokens before each, `[lines, span]`. */
+  readonly positions: Int32Array;
+}
+
+function placesOf({ batch, time, span, mask }: Pick<Span, 'batch' | 'time' | 'span' | 'mask'>): Places {
+  const isPadded = Array.from({ length: batch }, (_, row) => mask.subarray(row * span, (row + 1) * span)).some(
+    (line) => {
+      const padding = line.indexOf(0);
+      return padding >= 0 && padding < line.lastIndexOf(1);
+    },
+  );
+  // a line made for all rows goes on counting: where some are padding, their figures are never read
+  const [lines, seen] = isPadded ? [batch, mask] : [1, new Int32Array(span).fill(1)];
+  const positions = new Int32Array(lines * span);
+  for (let line = 0; line < lines; line++) {
+    let count = 0;
+    for (let at = line * span; at < (line + 1) * span; at++) {
+      count += seen[at] as number;
+      positions[at] = Math.max(0, count - 1);
+    }
+  }
+  return { time, span, lines, mask: seen, positions };
+}
+
+/** The real tokens of trunks, followed by `after` that all are: `[batch, trunk + after]`. */
+function trunkMask({ batch, time, mask }: Rows, trunk: number, after: number): Int32Array {
+  const all = new Int32Array(batch * (trunk + after)).fill(1);
+  for (let row = 0; row < batch; row++) all.set(mask.subarray(row * time, row * time + trunk), row * (trunk + after));
+  return all;
+}
+
+/** Real tokens of the longest sequence. */
+function longest(mask: Int32Array, batch: number, { trunk, branches, branch }: Fork): number {
+  const time = trunk + branches * branch;
+  const count = (begin: number, length: number) =>
+    mask.subarray(begin, begin + length).reduce((sum, real) => sum + real, 0);
+  const lengths = Array.from({ length: batch * branches }, (_, at) => {
+    const row = Math.floor(at / branches) * time;
+    return count(row, trunk) + count(row + trunk + (at % branches) * branch, branch);
   });
+  return Math.max(0, ...lengths);
 }
 
-/** Count of real tokens before each of the last `time`, `[rows * time]`. */
-function positionsOf(mask: Int32Array, rows: number, span: number, time: number): Int32Array {
-  const positions = new Int32Array(rows * time);
-  for (let row = 0; row < rows; row++) {
-    let seen = 0;
-    for (let key = 0; key < span; key++) {
-      const at = key - (span - time);
-      // a table made for all rows goes on counting: where some are padding, their figures are never read
-      if (rows === 1 || mask[row * span + key] === 1) seen++;
-      if (at >= 0) positions[row * time + at] = Math.max(0, seen - 1);
-    }
-  }
-  return positions;
+function tablesOf(config: DecoderConfig, places: Places): Tensors {
+  const { windows, rope } = config;
+  const window = windows.find((each) => each !== undefined);
+  return {
+    ...(windows.some((each) => each === undefined) ? { mask: maskOf(places, Infinity) } : {}),
+    ...(window === undefined ? {} : { windowMask: maskOf(places, window) }),
+    ...(rope === undefined ? {} : rotaryTables(config, places)),
+  };
 }
 
-function maskValues({ mask, time, span }: Span, rows: number, window: number): Float32Array {
-  const values = new Float32Array(rows * time * span).fill(masked);
-  for (let row = 0; row < rows; row++) {
+/** A window counts positions: the padding between a trunk and its branches takes up none of it. */
+function maskOf({ lines, time, span, mask, positions }: Places, window: number): tf.Tensor {
+  const values = new Float32Array(lines * time * span).fill(masked);
+  for (let line = 0; line < lines; line++) {
     for (let query = 0; query < time; query++) {
-      const line = (row * time + query) * span;
-      const last = span - time + query;
-      const first = Math.max(0, last - window + 1);
-      if (rows === 1) values.fill(0, line + first, line + last + 1);
-      else for (let key = first; key <= last; key++) if (mask[row * span + key] === 1) values[line + key] = 0;
+      const begin = line * span;
+      const last = begin + span - time + query;
+      const first = (positions[last] as number) - window;
+      const at = (line * time + query) * span - begin;
+      for (let key = begin; key <= last; key++)
+        if (mask[key] === 1 && (positions[key] as number) > first) values[at + key] = 0;
     }
   }
-  return values;
+  return tf.tensor(values, [lines, 1, time, span]);
+}
+
+/** Positions where they are learned, `[batch * time]`, `time` that of all parts of a row together. Padding has any. */
+function learnedPositions({ rope, maxPositions }: DecoderConfig, batch: number, parts: readonly Places[]): Tensors {
+  if (rope !== undefined) return {};
+  const positions = Array.from({ length: batch }, (_, row) => parts.flatMap((part) => [...newPositions(part, row)]));
+  return {
+    positions: tf.tensor1d(
+      Int32Array.from(positions.flat(), (each) => Math.min(each, maxPositions - 1)),
+      'int32',
+    ),
+  };
+}
+
+/** Of the last `time` tokens of a row. */
+function newPositions({ lines, time, span, positions }: Places, row: number): Int32Array {
+  const end = ((lines === 1 ? 0 : row) + 1) * span;
+  return positions.subarray(end - time, end);
 }
 
 /** Both tables carry the root of the attention's scale, so that scores come out scaled. */
-function rotaryTables(config: DecoderConfig, positions: Int32Array, rows: number, time: number): Tensors {
+function rotaryTables(config: DecoderConfig, places: Places): Tensors {
   const { headSize, rope, attentionScales } = config;
   const frequencies = rope === undefined ? new Float64Array(0) : rotaryFrequencies(rope, headSize);
   const scale = Math.sqrt(attentionScales[0] as number);
   const half = headSize / 2;
+  const positions = Array.from({ length: places.lines }, (_, line) => [...newPositions(places, line)]).flat();
   const cos = new Float32Array(positions.length * headSize);
   const sin = new Float32Array(cos.length);
   positions.forEach((position, row) => {
@@ -113,12 +185,6 @@ function rotaryTables(config: DecoderConfig, positions: Int32Array, rows: number
       sin[at] = -(sin[at + half] as number);
     }
   });
-  const shape = [rows, 1, time, headSize];
+  const shape = [places.lines, 1, places.time, headSize];
   return { cos: tf.tensor(cos, shape), sin: tf.tensor(sin, shape) };
-}
-
-function repeated(values: Int32Array, times: number): Int32Array {
-  const all = new Int32Array(values.length * times);
-  for (let time = 0; time < times; time++) all.set(values, time * values.length);
-  return all;
 }

@@ -49,11 +49,11 @@ export async function scoreTokens(
     const vocabulary = decoder.vocabularySize;
     const rows = rowsOf({ batch, time, ids, mask });
     async function* logps() {
-      for (const part of parts(rows, tokensAtOnce)) yield tokenLogps(part, await run(driver, part, 'logps'));
+      for (const { part } of parts(rows, tokensAtOnce)) yield tokenLogps(part, await run(driver, part, 'logps'));
     }
     async function* allLogits() {
       const positionsAtOnce = Math.min(tokensAtOnce, logitsAtOnce / vocabulary);
-      for (const part of parts(everyPosition(rows), positionsAtOnce))
+      for (const { part } of parts(everyPosition(rows), positionsAtOnce))
         yield spread(part, await run(driver, part, 'scores'), vocabulary);
     }
     const specs = [{ name: 'token_logps', dtype: 'float32', shape: [batch, time - 1] } as const];
@@ -83,11 +83,16 @@ export async function scorePairs(
       for (let index = 0; index < pairs.batchesPerEpoch; index++) {
         const { value } = await batches.next();
         const batch = value as PreferenceBatch;
-        const rows: ReturnType<typeof completions> = [];
-        for (const part of parts(batch.rows, tokensAtOnce))
-          rows.push(...completions(part, await run(driver, part, 'logps')));
+        const logps = new Float32Array(batch.counts.token);
+        for (const { part, members } of parts(batch.rows, tokensAtOnce)) {
+          const values = await run(driver, part, 'logps');
+          members.forEach((token, at) => {
+            logps[token] = values[at] as number;
+          });
+        }
+        const scored = completions(batch.rows, logps);
         for (let pair = 0; pair < batch.pairs; pair++) {
-          const line = { chosen: rows[pair], rejected: rows[pair + batch.pairs] };
+          const line = { chosen: scored[pair], rejected: scored[pair + batch.pairs] };
           await handle.writeFile(`${JSON.stringify(line)}\n`);
         }
       }
@@ -126,28 +131,28 @@ async function run(driver: Driver, rows: Rows, output: OutputName): Promise<Floa
   return values;
 }
 
-/** The same rows, as many at a time as have `tokens` tokens, and at least one. */
-function* parts(rows: Rows, tokens: number): Generator<Rows> {
+/** The same rows, as many at a time as have `tokens` tokens, and at least one; `members` says which targets they have. */
+function* parts(rows: Rows, tokens: number): Generator<{ part: Rows; members: Int32Array }> {
   const { time, targets } = rows;
   const size = Math.max(1, Math.floor(tokens / time));
-  let begin = 0;
   for (let first = 0; first < rows.batch; first += size) {
     const last = Math.min(rows.batch, first + size);
-    const beyond = targets.row.subarray(begin).findIndex((row) => row >= last);
-    const end = beyond < 0 ? targets.row.length : begin + beyond;
-    yield {
+    const isIn = (at: number) => at >= first * time && at < last * time;
+    const members = Int32Array.from(targets.source.keys()).filter((token) => isIn(targets.source[token] as number));
+    const of = (values: Int32Array) => members.map((token) => values[token] as number);
+    const part = {
       ...rows,
       batch: last - first,
       ids: rows.ids.subarray(first * time, last * time),
       mask: rows.mask.subarray(first * time, last * time),
       targets: {
-        source: targets.source.subarray(begin, end).map((at) => at - first * time),
-        label: targets.label.subarray(begin, end),
-        row: targets.row.subarray(begin, end).map((row) => row - first),
-        position: targets.position.subarray(begin, end),
+        source: of(targets.source).map((at) => at - first * time),
+        label: of(targets.label),
+        row: of(targets.row),
+        position: of(targets.position),
       },
     };
-    begin = end;
+    yield { part, members };
   }
 }
 
@@ -177,8 +182,8 @@ function spread({ batch, time, targets }: Rows, scores: Float32Array, vocabulary
   return all;
 }
 
-function completions({ batch, targets }: Rows, logps: Float32Array) {
-  return Array.from({ length: batch }, (_, row) => {
+function completions({ sequences, targets }: Rows, logps: Float32Array) {
+  return Array.from({ length: sequences }, (_, row) => {
     const members = Array.from(targets.row.keys()).filter((index) => targets.row[index] === row);
     const tokenLogps = members.map((index) => logps[index] as number);
     return {

@@ -10,12 +10,14 @@ export interface AttentionSetting {
   readonly headSize: number;
   /** What queries are multiplied by; 1 where the rotary tables hold it. */
   readonly scale: number;
-  /** Added to the scores, `[1 or batch, 1, time, keys]`. */
+  /** Added to the scores, `[1 or batch, 1, time, keys]`; of the trunk alone where rows fork. */
   readonly mask: tf.Tensor;
   /** Tables of rotary positions, `[1 or batch, 1, time, headSize]`; absent where positions are learned. */
   readonly rotary?: Rotary | undefined;
-  /** Multiplies the attention weights, `[batch, heads, time, keys]`. */
+  /** Multiplies the attention weights, `[batch, heads, time, keys]`; not where rows fork. */
   readonly dropout?: tf.Tensor | undefined;
+  /** Where rows fork: the same for any of the branches, whose keys are those of the trunk and then its own. */
+  readonly branch?: Pick<AttentionSetting, 'mask' | 'rotary'> | undefined;
 }
 
 /** `sin` has its first half negated, so that a rotation is `x * cos + swapped x * sin`. */
@@ -30,35 +32,42 @@ export interface Rotary {
  * The queries that share a key head (Ainslie et al. 2023) lie along the time axis: `[batch, keyValueHeads, groups * time, headSize]`.
  */
 export function attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, setting: AttentionSetting): tf.Tensor {
-  const { heads, keyValueHeads, scale, rotary, dropout } = setting;
-  return withGradient(
-    [query, key, value],
-    (save) => {
-      const q = groupedQueries(query, setting);
-      const k = rotate(splitHeads(key, keyValueHeads, setting), rotary);
-      const v = splitHeads(value, keyValueHeads, setting);
-      const weights = attentionWeights(q, k, setting);
-      const context = tf.matMul(drop(weights, dropout), v); // [batch, keyValueHeads, groups * time, headSize]
-      save([q, k, v, weights, context]);
-      return mergeHeads(context, heads, setting);
-    },
-    (dy, saved) => {
-      const [q, k, v, weights, context] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-      const dContext = tf.reshape(splitHeads(dy, heads, setting), context.shape);
-      const dValue = tf.matMul(drop(weights, dropout), dContext, true, false);
-      const dWeights = drop(tf.matMul(dContext, v, false, true), dropout);
-      // the softmax's own correction, sum(weights * dWeights), taken over the narrower headSize
-      const correction = tf.sum(tf.mul(dContext, context), -1, true);
-      const dScores = tf.mul(weights, tf.sub(dWeights, correction));
-      const dQuery = tf.reshape(scaled(tf.matMul(dScores, k), scale), headShape(heads, setting));
-      const dKey = tf.matMul(dScores, q, true, false);
-      return [
-        mergeHeads(rotateBack(dQuery, rotary), heads, setting),
-        mergeHeads(rotateBack(dKey, rotary), keyValueHeads, setting),
-        mergeHeads(dValue, keyValueHeads, setting),
-      ];
-    },
-  );
+  const { branch } = setting;
+  if (branch !== undefined) return forkedAttention(query, key, value, { ...setting, branch });
+  return mergeHeads(attend(splitAll(query, key, value, setting), setting), setting);
+}
+
+/**
+ * Attention of rows that fork: the trunk attends to itself, and each branch, as a row of its own, to the trunk and to
+ * itself. Nothing is computed between two branches.
+ */
+function forkedAttention(
+  query: tf.Tensor,
+  key: tf.Tensor,
+  value: tf.Tensor,
+  setting: AttentionSetting & { readonly branch: Pick<AttentionSetting, 'mask' | 'rotary'> },
+): tf.Tensor {
+  const { batch, time } = setting;
+  const trunkTime = setting.mask.shape[2] as number;
+  const branchTime = setting.branch.mask.shape[2] as number;
+  const branches = (time - trunkTime) / branchTime;
+  const trunkSetting = { ...setting, time: trunkTime };
+  const branchSetting = { ...setting, ...setting.branch, batch: batch * branches, time: branchTime };
+
+  const parts = [query, key, value].map((x) => {
+    const byRow = tf.reshape(x, [batch, time, x.shape[1] as number]);
+    return tf.split(byRow, [trunkTime, time - trunkTime], 1) as [tf.Tensor, tf.Tensor];
+  });
+  const [trunkParts, branchParts] = [0, 1].map((side) => parts.map((part) => part[side])) as [Flat, Flat];
+  const trunk = splitAll(...trunkParts, trunkSetting);
+  const own = splitAll(...branchParts, branchSetting);
+  const joined = (past: tf.Tensor, more: tf.Tensor) => tf.concat([forEach(branches, past), more], 2);
+  const branch = { q: own.q, k: joined(trunk.k, own.k), v: joined(trunk.v, own.v) };
+
+  const ofTrunk = mergeHeads(attend(trunk, trunkSetting), trunkSetting);
+  const ofBranches = mergeHeads(attend(branch, branchSetting), branchSetting);
+  const byRow = (x: tf.Tensor) => tf.reshape(x, [batch, -1, x.shape[1] as number]);
+  return tf.reshape(tf.concat([byRow(ofTrunk), byRow(ofBranches)], 1), [batch * time, -1]);
 }
 
 /** Keys and values of tokens already seen, `[batch, keyValueHeads, keys, headSize]`, keys rotated. */
@@ -73,35 +82,87 @@ export function attentionWithPast(
   key: tf.Tensor,
   value: tf.Tensor,
   setting: AttentionSetting,
-  past?: Past,
+  past: Past,
 ): { context: tf.Tensor } & Past {
-  const { heads, keyValueHeads, rotary } = setting;
-  const newKey = rotate(splitHeads(key, keyValueHeads, setting), rotary);
-  const newValue = splitHeads(value, keyValueHeads, setting);
-  const keys = past === undefined ? newKey : tf.concat([past.key, newKey], 2);
-  const values = past === undefined ? newValue : tf.concat([past.value, newValue], 2);
-  const context = tf.matMul(attentionWeights(groupedQueries(query, setting), keys, setting), values);
-  return { context: mergeHeads(context, heads, setting), key: keys, value: values };
+  const { q, k, v } = splitAll(query, key, value, setting);
+  const keys = tf.concat([past.key, k], 2);
+  const values = tf.concat([past.value, v], 2);
+  const context = mergeHeads(attend({ q, k: keys, v: values }, setting), setting);
+  return { context, key: keys, value: values };
 }
 
-function groupedQueries(query: tf.Tensor, setting: AttentionSetting): tf.Tensor {
-  const { batch, time, heads, keyValueHeads, headSize, rotary, scale } = setting;
-  const rotated = scaled(rotate(splitHeads(query, heads, setting), rotary), scale);
-  return tf.reshape(rotated, [batch, keyValueHeads, (heads / keyValueHeads) * time, headSize]);
+type Flat = [query: tf.Tensor, key: tf.Tensor, value: tf.Tensor];
+
+/** Queries `[batch, keyValueHeads, groups * time, headSize]`, keys and values `[batch, keyValueHeads, keys, headSize]`. */
+interface Heads {
+  readonly q: tf.Tensor;
+  readonly k: tf.Tensor;
+  readonly v: tf.Tensor;
 }
 
-function attentionWeights(q: tf.Tensor, k: tf.Tensor, { batch, time, heads, mask }: AttentionSetting): tf.Tensor {
-  const scores = tf.matMul(q, k, false, true); // [batch, keyValueHeads, groups * time, keys]
-  const byHead = tf.reshape(scores, [batch, heads, time, -1]);
-  return tf.reshape(tf.softmax(tf.add(byHead, mask)), scores.shape);
+function splitAll(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, setting: AttentionSetting): Heads {
+  const { batch, heads, keyValueHeads, headSize, rotary, scale } = setting;
+  const rotated = rotate(splitHeads(query, heads, setting), rotary);
+  const q = tf.reshape(scale === 1 ? rotated : tf.mul(rotated, scale), [batch, keyValueHeads, -1, headSize]);
+  const k = rotate(splitHeads(key, keyValueHeads, setting), rotary);
+  return { q, k, v: splitHeads(value, keyValueHeads, setting) };
 }
 
+/**
+ * softmax(q k' + mask) v, `[batch, keyValueHeads, groups * time, headSize]`. The sum of the exponentials divides what comes
+ * after the product with the values, and the softmax's own correction is taken there too: both are narrower than the scores.
+ */
+function attend({ q, k, v }: Heads, { mask, dropout }: AttentionSetting): tf.Tensor {
+  return withGradient(
+    [q, k, v],
+    (save) => {
+      const exponentials = tf.tidy(() => {
+        const scores = maskedScores(q, k, mask);
+        return tf.exp(tf.sub(scores, tf.max(scores, -1, true)));
+      }); // [batch, keyValueHeads, groups * time, keys]
+      const sum = tf.sum(exponentials, -1, true);
+      const context = tf.div(tf.matMul(drop(exponentials, dropout), v), sum);
+      save([q, k, v, exponentials, sum, context]);
+      return context;
+    },
+    (dy, saved) => {
+      const [q, k, v, exponentials, sum, context] = saved as [
+        Flat[0],
+        Flat[1],
+        Flat[2],
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
+      ];
+      const dContext = tf.div(dy, sum);
+      const correction = tf.sum(tf.mul(dContext, context), -1, true);
+      const dWeights = drop(tf.matMul(dContext, v, false, true), dropout);
+      const dScores = tf.mul(exponentials, tf.sub(dWeights, correction));
+      const dValue = tf.matMul(drop(exponentials, dropout), dContext, true, false);
+      return [tf.matMul(dScores, k), tf.matMul(dScores, q, true, false), dValue];
+    },
+  );
+}
+
+/** One mask serves all heads, and the branches of a row. */
+function maskedScores(q: tf.Tensor, k: tf.Tensor, mask: tf.Tensor): tf.Tensor {
+  const scores = tf.matMul(q, k, false, true);
+  const [rows, , time, keys] = mask.shape as [number, number, number, number];
+  return tf.reshape(tf.add(tf.reshape(scores, [rows, -1, time, keys]), mask), scores.shape);
+}
+
+/** `x` is `[batch, count, time, headSize]`; one table serves all heads, and the branches of a row. */
 function rotate(x: tf.Tensor, rotary: Rotary | undefined): tf.Tensor {
-  return rotary === undefined ? x : tf.add(tf.mul(x, rotary.cos), tf.mul(swapHalves(x), rotary.sin));
-}
-
-function rotateBack(dy: tf.Tensor, rotary: Rotary | undefined): tf.Tensor {
-  return rotary === undefined ? dy : tf.add(tf.mul(dy, rotary.cos), swapHalves(tf.mul(dy, rotary.sin)));
+  if (rotary === undefined) return x;
+  const { cos, sin } = rotary;
+  const [rows, , time, headSize] = cos.shape as [number, number, number, number];
+  const byTable = tf.reshape(x, [rows, -1, time, headSize]);
+  const rotated = withGradient(
+    [byTable],
+    () => tf.add(tf.mul(byTable, cos), tf.mul(swapHalves(byTable), sin)),
+    (dy) => [tf.add(tf.mul(dy, cos), swapHalves(tf.mul(dy, sin)))],
+  );
+  return tf.reshape(rotated, x.shape);
 }
 
 function swapHalves(x: tf.Tensor): tf.Tensor {
@@ -109,24 +170,22 @@ function swapHalves(x: tf.Tensor): tf.Tensor {
   return tf.concat([second, first], -1);
 }
 
-function headShape(count: number, { batch, time, headSize }: AttentionSetting): [number, number, number, number] {
-  return [batch, count, time, headSize];
+/** Keys or values of a trunk once for each of its branches: `[batch * branches, keyValueHeads, trunk, headSize]`. */
+function forEach(branches: number, x: tf.Tensor): tf.Tensor {
+  const [batch, ...rest] = x.shape as [number, number, number, number];
+  const flat = tf.reshape(x, [batch, 1, -1]);
+  return tf.reshape(tf.concat(new Array<tf.Tensor>(branches).fill(flat), 1), [batch * branches, ...rest]);
 }
 
+/** `[batch, count, time, headSize]` */
 function splitHeads(x: tf.Tensor, count: number, { batch, time, headSize }: AttentionSetting): tf.Tensor {
-  return tf.transpose(tf.reshape(x, [batch, time, count, headSize]), [0, 2, 1, 3]); // [batch, count, time, headSize]
+  return tf.transpose(tf.reshape(x, [batch, time, count, headSize]), [0, 2, 1, 3]);
 }
 
-function mergeHeads(x: tf.Tensor, count: number, setting: AttentionSetting): tf.Tensor {
-  const { batch, time, headSize } = setting;
-  return tf.reshape(tf.transpose(tf.reshape(x, headShape(count, setting)), [0, 2, 1, 3]), [
-    batch * time,
-    count * headSize,
-  ]);
-}
-
-function scaled(x: tf.Tensor, scale: number): tf.Tensor {
-  return scale === 1 ? x : tf.mul(x, scale);
+/** `[batch * time, heads * headSize]` */
+function mergeHeads(x: tf.Tensor, { batch, time, heads, headSize }: AttentionSetting): tf.Tensor {
+  const byHead = tf.reshape(x, [batch, heads, time, headSize]);
+  return tf.reshape(tf.transpose(byHead, [0, 2, 1, 3]), [batch * time, heads * headSize]);
 }
 
 function drop(weights: tf.Tensor, dropout: tf.Tensor | undefined): tf.Tensor {
