@@ -1,4 +1,4 @@
-import { type PreferenceBatch, packRows, type Sequence } from 'mooring';
+import { type PreferenceBatch, packBranches, packRows, type Rows, type Sequence } from 'mooring';
 import type { TokenizedPair } from './tokenize.ts';
 
 /** How long sequences may become, and which end of a longer one is kept. Names and meaning are TRL's. */
@@ -22,16 +22,24 @@ export function truncate(
   return { ids: ids.slice(cut), completionStart: Math.max(0, prompt.length - cut) };
 }
 
-/** Pairs as one batch: chosen rows first, then the rejected in the same order, padded on the right to the longest. */
+/** How pairs become rows. `fits`: the prompt is shared where that takes fewer positions, padding included. */
+export type Sharing = 'always' | 'fits' | 'never';
+
+/** Pairs as one batch: chosen sequences first, then the rejected in the same order, padded on the right to the longest. */
 export function collate(
   pairs: readonly TokenizedPair[],
   options: Truncation &
-    Pick<PreferenceBatch, 'position' | 'origin'> & { readonly padId: number; readonly firstRow: number },
+    Pick<PreferenceBatch, 'position' | 'origin'> & {
+      readonly padId: number;
+      readonly firstRow: number;
+      readonly sharing: Sharing;
+    },
 ): PreferenceBatch {
-  const sequences = (['chosen', 'rejected'] as const).flatMap((side) =>
-    pairs.map((pair) => truncate(pair.prompt, pair[side], options)),
+  const rows = packPairs(
+    pairs.map((pair) => truncate(pair.prompt, pair.chosen, options)),
+    pairs.map((pair) => truncate(pair.prompt, pair.rejected, options)),
+    options,
   );
-  const rows = packRows(sequences, { padId: options.padId, firstRow: options.firstRow });
   const tokenRows = rows.targets.row;
   return {
     kind: 'preference',
@@ -45,4 +53,16 @@ export function collate(
     },
     rows,
   };
+}
+
+function packPairs(
+  chosen: readonly Sequence[],
+  rejected: readonly Sequence[],
+  options: { readonly padId: number; readonly firstRow: number; readonly sharing: Sharing },
+): Rows {
+  if (options.sharing === 'always') return packBranches([chosen, rejected], options);
+  const apart = packRows([...chosen, ...rejected], options);
+  if (options.sharing === 'never') return apart;
+  const shared = packBranches([chosen, rejected], options);
+  return shared.ids.length < apart.ids.length ? shared : apart;
 }

@@ -79,6 +79,12 @@ export const failure = defineErrors({
     consequence: 'Their common beginning would be the prompt.',
     remedy: 'Give the prompt as `prompt` in the same form as the completions, or begin both with it.',
   },
+  PROMPTS_NOT_SHARED: {
+    fact: '`sharePrompts` is true, and in the model {model} chosen and rejected cannot share their prompt: {reason}.',
+    consequence: untrained,
+    remedy:
+      'Leave `sharePrompts` at auto, which computes the prompt for each; if it is for dropout, leave `train.disableDropout` at true.',
+  },
   TOKENS_EMPTY: {
     fact: '`{column}` on line {line} of {file} gives no tokens.',
     consequence: 'There is nothing to score.',

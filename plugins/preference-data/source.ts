@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { DataSource, Log, PreferenceBatch, Random, Tokenizer } from 'mooring';
-import { collate, type Truncation } from './collate.ts';
+import { collate, type Sharing, type Truncation } from './collate.ts';
 import { failure } from './errors.ts';
 import { indexPairs, type PairIndex, versionOf } from './pair-index.ts';
 import { PairParser } from './parse.ts';
@@ -15,6 +15,8 @@ export interface PreferenceDataOptions extends Truncation {
   readonly file: string;
   readonly tokenizer: Tokenizer;
   readonly batchSize: number;
+  /** Whether chosen and rejected share a row (default `never`). It changes no figure, so it is no part of the fingerprint. */
+  readonly sharing?: Sharing;
   /** Shuffles each epoch; without it pairs come in file order. */
   readonly random?: Random | undefined;
   /** Tells orders apart in the fingerprint; the seed behind `random`. */
@@ -96,6 +98,7 @@ class PreferenceFile implements PreferenceSource {
     return collate(await Promise.all(members.map((pair) => this.#read(handle, pair))), {
       maxLength,
       truncationMode,
+      sharing: this.#options.sharing ?? 'never',
       padId: tokenizer.padId,
       position,
       origin: `${file} lines ${members.map((pair) => this.#index.lines[pair]).join(', ')}`,

@@ -5,8 +5,8 @@ import { refClone } from 'mooring/plugins/ref-clone';
 import { type BenchModel, benchModels, writeConfig } from './models.ts';
 import { randomPairs } from './random-pairs.ts';
 
-// times DPO steps of one model in this process and prints one line of JSON: node ... dpo-step.ts tiny 25
-const [name = 'tiny', steps = '25'] = process.argv.slice(2);
+// times DPO steps of one model in this process and prints one line of JSON: node ... dpo-step.ts tiny 25 [unshared]
+const [name = 'tiny', steps = '25', prompts = 'shared'] = process.argv.slice(2);
 const ends: number[] = [];
 const clock = definePlugin({
   name: 'clock',
@@ -26,7 +26,10 @@ const trainer = createTrainer({
   train: { steps: Number(steps), learningRate: 1e-4, schedule: 'constant', batchSize: 4 },
 }).use(
   causalLm({ initialize: 'random' }),
-  randomPairs({ vocabulary: Math.min(8192, benchModels[name as BenchModel].vocabulary) }),
+  randomPairs({
+    vocabulary: Math.min(8192, benchModels[name as BenchModel].vocabulary),
+    sharePrompts: prompts === 'shared',
+  }),
   dpo({ beta: 0.1 }),
   refClone(),
   clock(),

@@ -1,7 +1,7 @@
-import { DataSource, definePlugin, type PreferenceBatch, packRows } from 'mooring';
+import { DataSource, definePlugin, type PreferenceBatch, packBranches, packRows } from 'mooring';
 import { z } from 'zod';
 
-/** Pairs of random tokens, 64 of prompt and 64 of completion: the work that the peers' scripts do. */
+/** Pairs of random tokens, 64 of prompt and 64 of completion: the pairs that the peers' scripts train on. */
 export const randomPairs = definePlugin({
   name: 'random-pairs',
   apiVersion: 1,
@@ -10,6 +10,7 @@ export const randomPairs = definePlugin({
     promptTokens: z.int().positive().default(64),
     completionTokens: z.int().positive().default(64),
     vocabulary: z.int().positive().default(8192),
+    sharePrompts: z.boolean().default(true),
   }),
   apply({ provide, options }) {
     provide(DataSource, { uses: {}, create: () => source(options) });
@@ -21,9 +22,10 @@ interface Sizes {
   readonly promptTokens: number;
   readonly completionTokens: number;
   readonly vocabulary: number;
+  readonly sharePrompts: boolean;
 }
 
-function source({ pairs, promptTokens, completionTokens, vocabulary }: Sizes): DataSource {
+function source({ pairs, promptTokens, completionTokens, vocabulary, sharePrompts }: Sizes): DataSource {
   const random = lehmer(1);
   const tokens = (count: number) => Array.from({ length: count }, () => 3 + (random() % (vocabulary - 3)));
   return {
@@ -36,7 +38,9 @@ function source({ pairs, promptTokens, completionTokens, vocabulary }: Sizes): D
           ids: [...prompt, ...tokens(completionTokens)],
           completionStart: promptTokens,
         });
-        const rows = packRows([...prompts.map(row), ...prompts.map(row)], { firstRow: position * pairs * 2 });
+        const sides = [prompts.map(row), prompts.map(row)];
+        const firstRow = position * pairs * 2;
+        const rows = sharePrompts ? packBranches(sides, { firstRow }) : packRows(sides.flat(), { firstRow });
         const chosenToken = pairs * completionTokens;
         const counts = { row: pairs, token: 2 * chosenToken, chosenToken };
         yield { kind: 'preference', position, origin: `random batch ${position}`, counts, pairs, rows };

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
-import { createTrainer, Driver, type DropoutKey, definePlugin, packRows, Reference } from 'mooring';
+import { createTrainer, Driver, type DropoutKey, definePlugin, packBranches, packRows, Reference } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { preferenceData } from 'mooring/plugins/preference-data';
@@ -45,6 +45,15 @@ test.each(['gpt2', 'qwen2'])(
     });
   },
 );
+
+test('rows that fork are refused, for their sequences would share masks', async () => {
+  await withModel(dropping('gpt2'), 'native', async ({ driver }) => {
+    const rows = packBranches([sequences, sequences]);
+    const pass = { key: 'policy', view: 'policy', gradient: false, outputs: ['logps'], rows } as const;
+    const dropout = { seed: 1, step: 1 };
+    await expect(driver.forward({ ...pass, dropout })).rejects.toMatchObject({ code: 'MODEL_DROPOUT_FORKED' });
+  });
+});
 
 test.each([true, false])(
   'a run drops out only when asked, and never in the reference: disableDropout %s',

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { createTrainer, definePlugin, type Log, type StepRecord } from 'mooring';
+import { createTrainer, definePlugin, type Log, type PreferenceBatch, type StepRecord } from 'mooring';
 import { readInstalled } from '../../../core/engine/install/cache.ts';
 import { causalLm } from '../../../plugins/causal-lm/index.ts';
 import { dpo } from '../../../plugins/dpo/index.ts';
@@ -60,23 +60,26 @@ const meansOverTokens = ['entropy', 'logits/chosen', 'logits/rejected', 'mean_to
 describe.each(engines.filter(({ runs }) => runs.length > 0))(
   'on $engine, compile $compile, recompute $recompute, training gives what TRL logged',
   ({ runs, ...mode }) => {
-    it.each(runs)('for %s', async (name) => {
-      const { config, logs } = traces[name] as Traces[string];
-      const records = await train(config, mode);
-      expect(records).toHaveLength(logs.length);
-      const deviations = logs.flatMap((expected, index) => {
-        const record = records[index] as StepRecord;
-        const compared = Object.keys(expected).filter(
-          (figure) => !(name === 'accumulate' && meansOverTokens.includes(figure)) && figure !== 'num_tokens',
-        );
-        return compared
-          .filter((figure) => !isWithin(figure, record[figure], expected[figure] as number))
-          .map((figure) => `step ${index + 1} ${figure}: ${record[figure]}, TRL ${expected[figure]}`);
-      });
-      expect(deviations).toEqual([]);
-      const tokens = records.reduce((sum, record) => sum + (record.num_tokens ?? 0), 0);
-      expect(tokens).toBe(logs.at(-1)?.num_tokens);
-    });
+    it.each([...runs.map((name) => [name, 'auto'] as const), ['sigmoid', false] as const])(
+      'for %s, prompts shared: %s',
+      async (name, sharePrompts) => {
+        const { config, logs } = traces[name] as Traces[string];
+        const records = await train(config, mode, sharePrompts);
+        expect(records).toHaveLength(logs.length);
+        const deviations = logs.flatMap((expected, index) => {
+          const record = records[index] as StepRecord;
+          const compared = Object.keys(expected).filter(
+            (figure) => !(name === 'accumulate' && meansOverTokens.includes(figure)) && figure !== 'num_tokens',
+          );
+          return compared
+            .filter((figure) => !isWithin(figure, record[figure], expected[figure] as number))
+            .map((figure) => `step ${index + 1} ${figure}: ${record[figure]}, TRL ${expected[figure]}`);
+        });
+        expect(deviations).toEqual([]);
+        const tokens = records.reduce((sum, record) => sum + (record.num_tokens ?? 0), 0);
+        expect(tokens).toBe(logs.at(-1)?.num_tokens);
+      },
+    );
   },
 );
 
@@ -90,12 +93,18 @@ function isWithin(figure: string, value: number | undefined, expected: number): 
 
 type Mode = Pick<(typeof engines)[number], 'engine' | 'compile' | 'recompute'>;
 
-async function train(config: Config, mode: Mode): Promise<StepRecord[]> {
+async function train(config: Config, mode: Mode, sharePrompts: 'auto' | false): Promise<StepRecord[]> {
   const records: StepRecord[] = [];
+  const forks: boolean[] = [];
   const recorder = definePlugin({
     name: 'recorder',
     apiVersion: 1,
-    apply: ({ hooks }) => hooks.stepEnd.tap(({ record }) => void records.push(record)),
+    apply({ hooks }) {
+      hooks.stepBegin.tap(({ microBatches }) => {
+        forks.push(...microBatches.map((batch) => (batch as PreferenceBatch).rows.fork !== undefined));
+      });
+      hooks.stepEnd.tap(({ record }) => void records.push(record));
+    },
   });
   const trainer = createTrainer(
     {
@@ -129,7 +138,10 @@ async function train(config: Config, mode: Mode): Promise<StepRecord[]> {
   });
   const { ref_model_sync_steps: everySteps, ref_model_mixup_alpha: mixupAlpha } = config;
   const sync = everySteps === undefined ? [] : [syncRefModel({ everySteps, mixupAlpha })];
-  await trainer.use(causalLm(), tokenizer(), preferenceData(), objective, refClone(), ...sync, recorder()).train();
+  await trainer
+    .use(causalLm(), tokenizer(), preferenceData({ sharePrompts }), objective, refClone(), ...sync, recorder())
+    .train();
+  expect(new Set(forks)).toEqual(new Set([sharePrompts === 'auto']));
   return records;
 }
 
