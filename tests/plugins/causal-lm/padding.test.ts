@@ -24,7 +24,7 @@ test('learned positions are refused where a sequence is too long, not where its 
     ids: new Array<number>(prompt + completion).fill(5),
     completionStart: prompt,
   });
-  await withModel(fixture('gpt2'), 'cpu', async (opened) => {
+  await withModel(fixture('gpt2'), 'wasm', async (opened) => {
     // 256 positions: each sequence has 201 tokens, its row 200 + 2 * 200 positions
     const sides = [sequence(200, 1), sequence(1, 200)];
     expect(await logpsOf(opened, packBranches([sides, sides]))).toHaveLength(2 * 201);

@@ -95,10 +95,9 @@ describe('a run', () => {
     return trainer.withServices({ source: DataSource, held: EvaluationData }, async ({ source, held }) =>
       Promise.all(
         [source, held].map(async (each) => {
-          const batches = each?.open(0);
-          const { value } = (await batches?.next()) as IteratorResult<PreferenceBatch, never>;
-          await batches?.return?.();
-          return value.rows.fork !== undefined;
+          for await (const batch of (each as DataSource).open(0))
+            return (batch as PreferenceBatch).rows.fork !== undefined;
+          return undefined;
         }),
       ),
     );
