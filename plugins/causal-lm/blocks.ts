@@ -97,9 +97,6 @@ function project(config: DecoderConfig, scope: BlockScope, normal: tf.Tensor): [
 function attentionSetting(config: DecoderConfig, index: number, scope: BlockScope, inputs: Tensors): AttentionSetting {
   const { heads, keyValueHeads, headSize, rope } = config;
   const isFull = config.windows[index] === undefined;
-  const rotary = (cos: string, sin: string) =>
-    rope === undefined ? undefined : { cos: input(inputs, cos), sin: input(inputs, sin) };
-  const branchMask = inputs[isFull ? 'branchMask' : 'branchWindowMask'];
   return {
     ...scope.rows,
     heads,
@@ -107,9 +104,9 @@ function attentionSetting(config: DecoderConfig, index: number, scope: BlockScop
     headSize,
     scale: rope === undefined ? (config.attentionScales[index] as number) : 1,
     mask: input(inputs, isFull ? 'mask' : 'windowMask'),
-    rotary: rotary('cos', 'sin'),
+    branchMask: inputs[isFull ? 'branchMask' : 'branchWindowMask'],
+    rotary: rope === undefined ? undefined : { cos: input(inputs, 'cos'), sin: input(inputs, 'sin') },
     dropout: inputs.attentionDropout,
-    branch: branchMask && { mask: branchMask, rotary: rotary('branchCos', 'branchSin') },
   };
 }
 

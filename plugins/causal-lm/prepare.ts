@@ -29,31 +29,28 @@ export function prepareSpan(config: DecoderConfig, given: Span): Tensors {
   const { batch, span, mask } = given;
   refuseTooLong(config, longest(mask, batch, { trunk: 0, branches: 1, branch: span }));
   const places = placesOf(given);
-  return { ...tokensOf(config, given), ...tablesOf(config, places), ...learnedPositions(config, batch, [places]) };
+  return { ...tokensOf(config, given), ...masksOf(config, places), ...positionsOf(config, batch, [places]) };
 }
 
 /**
- * What all blocks of a pass share. Where rows fork, the tables are those of the trunk, and `branchMask` and
- * `branchWindowMask` `[1 or batch, 1, branch, trunk + branch]`, `branchCos` and `branchSin` are those of any branch: it
- * follows the trunk as generated tokens follow a prompt.
+ * What all blocks of a pass share. Where rows fork, the masks are those of the trunk, and `branchMask` and
+ * `branchWindowMask` `[1 or batch, 1, branch, trunk + branch]` those of any branch: it follows the trunk as generated
+ * tokens follow a prompt.
  */
 export function prepareRows(config: DecoderConfig, rows: Rows): Tensors {
   const { batch, time, mask, fork } = rows;
   if (fork === undefined) return prepareSpan(config, { ...rows, span: time });
   refuseTooLong(config, longest(mask, batch, fork));
   const { trunk, branches, branch } = fork;
-  const [ofTrunk, ofBranch] = [0, branch].map((after) =>
-    placesOf({ batch, time: after === 0 ? trunk : branch, span: trunk + after, mask: trunkMask(rows, trunk, after) }),
-  ) as [Places, Places];
-  const ofBranches = Object.entries(tablesOf(config, ofBranch)).map(
-    ([name, table]) => [`branch${name.charAt(0).toUpperCase()}${name.slice(1)}`, table] as const,
-  );
-  const all = [ofTrunk, ...new Array<Places>(branches).fill(ofBranch)];
+  const ofTrunk = placesOf({ batch, time: trunk, span: trunk, mask: trunkMask(rows, trunk, 0) });
+  const ofBranch = placesOf({ batch, time: branch, span: trunk + branch, mask: trunkMask(rows, trunk, branch) });
+  const { mask: branchMask, windowMask: branchWindowMask } = masksOf(config, ofBranch);
   return {
     ...tokensOf(config, rows),
-    ...tablesOf(config, ofTrunk),
-    ...Object.fromEntries(ofBranches),
-    ...learnedPositions(config, batch, all),
+    ...masksOf(config, ofTrunk),
+    ...(branchMask && { branchMask }),
+    ...(branchWindowMask && { branchWindowMask }),
+    ...positionsOf(config, batch, [ofTrunk, ...new Array<Places>(branches).fill(ofBranch)]),
   };
 }
 
@@ -123,13 +120,11 @@ function longest(mask: Int32Array, batch: number, { trunk, branches, branch }: F
   return Math.max(0, ...lengths);
 }
 
-function tablesOf(config: DecoderConfig, places: Places): Tensors {
-  const { windows, rope } = config;
+function masksOf({ windows }: DecoderConfig, places: Places): Partial<Record<'mask' | 'windowMask', tf.Tensor>> {
   const window = windows.find((each) => each !== undefined);
   return {
     ...(windows.some((each) => each === undefined) ? { mask: maskOf(places, Infinity) } : {}),
     ...(window === undefined ? {} : { windowMask: maskOf(places, window) }),
-    ...(rope === undefined ? {} : rotaryTables(config, places)),
   };
 }
 
@@ -149,13 +144,20 @@ function maskOf({ lines, time, span, mask, positions }: Places, window: number):
   return tf.tensor(values, [lines, 1, time, span]);
 }
 
-/** Positions where they are learned, `[batch * time]`, `time` that of all parts of a row together. Padding has any. */
-function learnedPositions({ rope, maxPositions }: DecoderConfig, batch: number, parts: readonly Places[]): Tensors {
-  if (rope !== undefined) return {};
-  const positions = Array.from({ length: batch }, (_, row) => parts.flatMap((part) => [...newPositions(part, row)]));
+/** Ids of learned positions, or tables of rotary ones, of rows that consist of `parts`. Padding has any position. */
+function positionsOf(config: DecoderConfig, batch: number, parts: readonly Places[]): Tensors {
+  const { rope, maxPositions } = config;
+  const lines = Math.max(...parts.map((part) => part.lines));
+  const ofRow = (row: number) => parts.flatMap((part) => [...newPositions(part, row)]);
+  if (rope !== undefined)
+    return rotaryTables(
+      config,
+      Array.from({ length: lines }, (_, row) => ofRow(row)),
+    );
+  const ids = Array.from({ length: batch }, (_, row) => ofRow(row)).flat();
   return {
     positions: tf.tensor1d(
-      Int32Array.from(positions.flat(), (each) => Math.min(each, maxPositions - 1)),
+      Int32Array.from(ids, (each) => Math.min(each, maxPositions - 1)),
       'int32',
     ),
   };
@@ -168,12 +170,12 @@ function newPositions({ lines, time, span, positions }: Places, row: number): In
 }
 
 /** Both tables carry the root of the attention's scale, so that scores come out scaled. */
-function rotaryTables(config: DecoderConfig, places: Places): Tensors {
+function rotaryTables(config: DecoderConfig, lines: readonly (readonly number[])[]): Tensors {
   const { headSize, rope, attentionScales } = config;
   const frequencies = rope === undefined ? new Float64Array(0) : rotaryFrequencies(rope, headSize);
   const scale = Math.sqrt(attentionScales[0] as number);
   const half = headSize / 2;
-  const positions = Array.from({ length: places.lines }, (_, line) => [...newPositions(places, line)]).flat();
+  const positions = lines.flat();
   const cos = new Float32Array(positions.length * headSize);
   const sin = new Float32Array(cos.length);
   positions.forEach((position, row) => {
@@ -185,6 +187,6 @@ function rotaryTables(config: DecoderConfig, places: Places): Tensors {
       sin[at] = -(sin[at + half] as number);
     }
   });
-  const shape = [places.lines, 1, places.time, headSize];
+  const shape = [lines.length, 1, positions.length / lines.length, headSize];
   return { cos: tf.tensor(cos, shape), sin: tf.tensor(sin, shape) };
 }

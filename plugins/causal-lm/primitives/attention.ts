@@ -12,12 +12,12 @@ export interface AttentionSetting {
   readonly scale: number;
   /** Added to the scores, `[1 or batch, 1, time, keys]`; of the trunk alone where rows fork. */
   readonly mask: tf.Tensor;
+  /** Where rows fork: the same for any of the branches, `[1 or batch, 1, branch, trunk + branch]`. */
+  readonly branchMask?: tf.Tensor | undefined;
   /** Tables of rotary positions, `[1 or batch, 1, time, headSize]`; absent where positions are learned. */
   readonly rotary?: Rotary | undefined;
   /** Multiplies the attention weights, `[batch, heads, time, keys]`; not where rows fork. */
   readonly dropout?: tf.Tensor | undefined;
-  /** Where rows fork: the same for any of the branches, whose keys are those of the trunk and then its own. */
-  readonly branch?: Pick<AttentionSetting, 'mask' | 'rotary'> | undefined;
 }
 
 /** `sin` has its first half negated, so that a rotation is `x * cos + swapped x * sin`. */
@@ -32,42 +32,13 @@ export interface Rotary {
  * The queries that share a key head (Ainslie et al. 2023) lie along the time axis: `[batch, keyValueHeads, groups * time, headSize]`.
  */
 export function attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, setting: AttentionSetting): tf.Tensor {
-  const { branch } = setting;
-  if (branch !== undefined) return forkedAttention(query, key, value, { ...setting, branch });
-  return mergeHeads(attend(splitAll(query, key, value, setting), setting), setting);
-}
-
-/**
- * Attention of rows that fork: the trunk attends to itself, and each branch, as a row of its own, to the trunk and to
- * itself. Nothing is computed between two branches.
- */
-function forkedAttention(
-  query: tf.Tensor,
-  key: tf.Tensor,
-  value: tf.Tensor,
-  setting: AttentionSetting & { readonly branch: Pick<AttentionSetting, 'mask' | 'rotary'> },
-): tf.Tensor {
-  const { batch, time } = setting;
-  const trunkTime = setting.mask.shape[2] as number;
-  const branchTime = setting.branch.mask.shape[2] as number;
-  const branches = (time - trunkTime) / branchTime;
-  const trunkSetting = { ...setting, time: trunkTime };
-  const branchSetting = { ...setting, ...setting.branch, batch: batch * branches, time: branchTime };
-
-  const parts = [query, key, value].map((x) => {
-    const byRow = tf.reshape(x, [batch, time, x.shape[1] as number]);
-    return tf.split(byRow, [trunkTime, time - trunkTime], 1) as [tf.Tensor, tf.Tensor];
-  });
-  const [trunkParts, branchParts] = [0, 1].map((side) => parts.map((part) => part[side])) as [Flat, Flat];
-  const trunk = splitAll(...trunkParts, trunkSetting);
-  const own = splitAll(...branchParts, branchSetting);
-  const joined = (past: tf.Tensor, more: tf.Tensor) => tf.concat([forEach(branches, past), more], 2);
-  const branch = { q: own.q, k: joined(trunk.k, own.k), v: joined(trunk.v, own.v) };
-
-  const ofTrunk = mergeHeads(attend(trunk, trunkSetting), trunkSetting);
-  const ofBranches = mergeHeads(attend(branch, branchSetting), branchSetting);
-  const byRow = (x: tf.Tensor) => tf.reshape(x, [batch, -1, x.shape[1] as number]);
-  return tf.reshape(tf.concat([byRow(ofTrunk), byRow(ofBranches)], 1), [batch * time, -1]);
+  const { mask, branchMask, dropout } = setting;
+  const { q, k, v } = splitAll(query, key, value, setting);
+  const context =
+    branchMask === undefined
+      ? attend(grouped(q, k), k, v, mask, dropout)
+      : forkedContext({ q, k, v }, { ...setting, branchMask });
+  return mergeHeads(context, setting);
 }
 
 /** Keys and values of tokens already seen, `[batch, keyValueHeads, keys, headSize]`, keys rotated. */
@@ -87,39 +58,75 @@ export function attentionWithPast(
   const { q, k, v } = splitAll(query, key, value, setting);
   const keys = tf.concat([past.key, k], 2);
   const values = tf.concat([past.value, v], 2);
-  const context = mergeHeads(attend({ q, k: keys, v: values }, setting), setting);
+  const context = mergeHeads(attend(grouped(q, k), keys, values, setting.mask), setting);
   return { context, key: keys, value: values };
 }
 
-type Flat = [query: tf.Tensor, key: tf.Tensor, value: tf.Tensor];
-
-/** Queries `[batch, keyValueHeads, groups * time, headSize]`, keys and values `[batch, keyValueHeads, keys, headSize]`. */
+/** Queries `[batch, heads, time, headSize]`, keys and values `[batch, keyValueHeads, time, headSize]`. */
 interface Heads {
   readonly q: tf.Tensor;
   readonly k: tf.Tensor;
   readonly v: tf.Tensor;
 }
 
+/**
+ * The trunk of each row attends to itself, and each branch to the trunk and to itself: its keys and values are those of the
+ * trunk, followed by its own. Nothing is computed between two branches. `[batch, heads, time, headSize]`
+ */
+function forkedContext(
+  { q, k, v }: Heads,
+  { batch, time, heads, keyValueHeads, headSize, mask, branchMask }: AttentionSetting & { branchMask: tf.Tensor },
+): tf.Tensor {
+  const trunkTime = mask.shape[2] as number;
+  const branchTime = branchMask.shape[2] as number;
+  const branches = (time - trunkTime) / branchTime;
+  const [trunk, own] = [0, 1].map((side) => {
+    const [sideQ, sideK, sideV] = [q, k, v].map((x) => tf.split(x, [trunkTime, time - trunkTime], 2)[side]);
+    return { q: sideQ, k: sideK, v: sideV } as Heads;
+  }) as [Heads, Heads];
+
+  // below, the first two axes are batch * keyValueHeads and branches
+  const rows = batch * keyValueHeads;
+  const joined = (past: tf.Tensor, more: tf.Tensor) => {
+    const copies = new Array<tf.Tensor>(branches).fill(tf.reshape(past, [rows, 1, trunkTime, headSize]));
+    return tf.concat([tf.concat(copies, 1), tf.reshape(more, [rows, branches, branchTime, headSize])], 2);
+  };
+  // what is grouped by head and then by branch, the other way round
+  const regrouped = (x: tf.Tensor, before: number, after: number, shape: number[]) =>
+    tf.reshape(tf.transpose(tf.reshape(x, [rows, before, after, branchTime * headSize]), [0, 2, 1, 3]), shape);
+  const groups = heads / keyValueHeads;
+  const queries = regrouped(own.q, groups, branches, [rows, branches, groups * branchTime, headSize]);
+  const ofBranches = attend(queries, joined(trunk.k, own.k), joined(trunk.v, own.v), branchMask);
+
+  const ofTrunk = tf.reshape(attend(grouped(trunk.q, trunk.k), trunk.k, trunk.v, mask), trunk.q.shape);
+  return tf.concat([ofTrunk, regrouped(ofBranches, branches, groups, own.q.shape)], 2);
+}
+
 function splitAll(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, setting: AttentionSetting): Heads {
-  const { batch, heads, keyValueHeads, headSize, rotary, scale } = setting;
-  const rotated = rotate(splitHeads(query, heads, setting), rotary);
-  const q = tf.reshape(scale === 1 ? rotated : tf.mul(rotated, scale), [batch, keyValueHeads, -1, headSize]);
+  const { heads, keyValueHeads, rotary, scale } = setting;
+  const q = rotate(splitHeads(query, heads, setting), rotary);
   const k = rotate(splitHeads(key, keyValueHeads, setting), rotary);
-  return { q, k, v: splitHeads(value, keyValueHeads, setting) };
+  return { q: scale === 1 ? q : tf.mul(q, scale), k, v: splitHeads(value, keyValueHeads, setting) };
+}
+
+/** Queries beside the others that share their key head: `[batch, keyValueHeads, groups * time, headSize]`. */
+function grouped(q: tf.Tensor, k: tf.Tensor): tf.Tensor {
+  return tf.reshape(q, [k.shape[0] as number, k.shape[1] as number, -1, k.shape[3] as number]);
 }
 
 /**
- * softmax(q k' + mask) v, `[batch, keyValueHeads, groups * time, headSize]`. The sum of the exponentials divides what comes
- * after the product with the values, and the softmax's own correction is taken there too: both are narrower than the scores.
+ * softmax(q k' + mask) v, in the shape of `q`: `[.., .., groups * time, headSize]`, `k` and `v` `[.., .., keys, headSize]`.
+ * The sum of the exponentials divides what comes after the product with the values, and the softmax's own correction is
+ * taken there too: both are narrower than the scores.
  */
-function attend({ q, k, v }: Heads, { mask, dropout }: AttentionSetting): tf.Tensor {
+function attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor, dropout?: tf.Tensor): tf.Tensor {
   return withGradient(
     [q, k, v],
     (save) => {
       const exponentials = tf.tidy(() => {
         const scores = maskedScores(q, k, mask);
         return tf.exp(tf.sub(scores, tf.max(scores, -1, true)));
-      }); // [batch, keyValueHeads, groups * time, keys]
+      }); // [.., .., groups * time, keys]
       const sum = tf.sum(exponentials, -1, true);
       const context = tf.div(tf.matMul(drop(exponentials, dropout), v), sum);
       save([q, k, v, exponentials, sum, context]);
@@ -127,9 +134,9 @@ function attend({ q, k, v }: Heads, { mask, dropout }: AttentionSetting): tf.Ten
     },
     (dy, saved) => {
       const [q, k, v, exponentials, sum, context] = saved as [
-        Flat[0],
-        Flat[1],
-        Flat[2],
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
         tf.Tensor,
         tf.Tensor,
         tf.Tensor,
@@ -151,30 +158,20 @@ function maskedScores(q: tf.Tensor, k: tf.Tensor, mask: tf.Tensor): tf.Tensor {
   return tf.reshape(tf.add(tf.reshape(scores, [rows, -1, time, keys]), mask), scores.shape);
 }
 
-/** `x` is `[batch, count, time, headSize]`; one table serves all heads, and the branches of a row. */
+/** `x` is `[batch, count, time, headSize]`. */
 function rotate(x: tf.Tensor, rotary: Rotary | undefined): tf.Tensor {
   if (rotary === undefined) return x;
   const { cos, sin } = rotary;
-  const [rows, , time, headSize] = cos.shape as [number, number, number, number];
-  const byTable = tf.reshape(x, [rows, -1, time, headSize]);
-  const rotated = withGradient(
-    [byTable],
-    () => tf.add(tf.mul(byTable, cos), tf.mul(swapHalves(byTable), sin)),
+  return withGradient(
+    [x],
+    () => tf.add(tf.mul(x, cos), tf.mul(swapHalves(x), sin)),
     (dy) => [tf.add(tf.mul(dy, cos), swapHalves(tf.mul(dy, sin)))],
   );
-  return tf.reshape(rotated, x.shape);
 }
 
 function swapHalves(x: tf.Tensor): tf.Tensor {
   const [first, second] = tf.split(x, 2, -1) as [tf.Tensor, tf.Tensor];
   return tf.concat([second, first], -1);
-}
-
-/** Keys or values of a trunk once for each of its branches: `[batch * branches, keyValueHeads, trunk, headSize]`. */
-function forEach(branches: number, x: tf.Tensor): tf.Tensor {
-  const [batch, ...rest] = x.shape as [number, number, number, number];
-  const flat = tf.reshape(x, [batch, 1, -1]);
-  return tf.reshape(tf.concat(new Array<tf.Tensor>(branches).fill(flat), 1), [batch * branches, ...rest]);
 }
 
 /** `[batch, count, time, headSize]` */
