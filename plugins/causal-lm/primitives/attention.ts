@@ -80,27 +80,36 @@ function forkedContext(
   const trunkTime = mask.shape[2] as number;
   const branchTime = branchMask.shape[2] as number;
   const branches = (time - trunkTime) / branchTime;
-  const [trunk, own] = [0, 1].map((side) => {
-    const [sideQ, sideK, sideV] = [q, k, v].map((x) => tf.split(x, [trunkTime, time - trunkTime], 2)[side]);
-    return { q: sideQ, k: sideK, v: sideV } as Heads;
-  }) as [Heads, Heads];
+  const [queries, keys, values] = [q, k, v].map((x) => tf.split(x, [trunkTime, time - trunkTime], 2)) as [
+    Halves,
+    Halves,
+    Halves,
+  ];
 
-  // below, the first two axes are batch * keyValueHeads and branches
+  const ofTrunk = attend(grouped(queries[0], keys[0]), keys[0], values[0], mask);
+
+  // of branches, the first two axes are batch * keyValueHeads and branches
   const rows = batch * keyValueHeads;
-  const joined = (past: tf.Tensor, more: tf.Tensor) => {
+  const joined = ([past, own]: Halves) => {
     const copies = new Array<tf.Tensor>(branches).fill(tf.reshape(past, [rows, 1, trunkTime, headSize]));
-    return tf.concat([tf.concat(copies, 1), tf.reshape(more, [rows, branches, branchTime, headSize])], 2);
+    return tf.concat([tf.concat(copies, 1), tf.reshape(own, [rows, branches, branchTime, headSize])], 2);
   };
-  // what is grouped by head and then by branch, the other way round
-  const regrouped = (x: tf.Tensor, before: number, after: number, shape: number[]) =>
-    tf.reshape(tf.transpose(tf.reshape(x, [rows, before, after, branchTime * headSize]), [0, 2, 1, 3]), shape);
+  // heads that share a key head come before branches in rows, and after them here
   const groups = heads / keyValueHeads;
-  const queries = regrouped(own.q, groups, branches, [rows, branches, groups * branchTime, headSize]);
-  const ofBranches = attend(queries, joined(trunk.k, own.k), joined(trunk.v, own.v), branchMask);
+  const swapped = (x: tf.Tensor, before: number, after: number) =>
+    tf.transpose(tf.reshape(x, [rows, before, after, branchTime * headSize]), [0, 2, 1, 3]);
+  const ofBranch = tf.reshape(swapped(queries[1], groups, branches), [rows, branches, groups * branchTime, headSize]);
+  const ofBranches = attend(ofBranch, joined(keys), joined(values), branchMask);
 
-  const ofTrunk = tf.reshape(attend(grouped(trunk.q, trunk.k), trunk.k, trunk.v, mask), trunk.q.shape);
-  return tf.concat([ofTrunk, regrouped(ofBranches, branches, groups, own.q.shape)], 2);
+  const parts = [ofTrunk, swapped(ofBranches, branches, groups)];
+  return tf.concat(
+    parts.map((part) => tf.reshape(part, [batch, heads, -1, headSize])),
+    2,
+  );
 }
+
+/** What belongs to the trunk, and what to all branches. */
+type Halves = [trunk: tf.Tensor, own: tf.Tensor];
 
 function splitAll(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, setting: AttentionSetting): Heads {
   const { heads, keyValueHeads, rotary, scale } = setting;
