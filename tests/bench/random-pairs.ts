@@ -26,13 +26,13 @@ interface Sizes {
 }
 
 function source({ pairs, promptTokens, completionTokens, vocabulary, sharePrompts }: Sizes): DataSource {
-  const random = lehmer(1);
-  const tokens = (count: number) => Array.from({ length: count }, () => 3 + (random() % (vocabulary - 3)));
   return {
     fingerprint: 'random-pairs',
     batchesPerEpoch: 128,
     async *open(first): AsyncIterableIterator<PreferenceBatch> {
       for (let position = first; ; position++) {
+        const random = lehmer(1 + position);
+        const tokens = (count: number) => Array.from({ length: count }, () => 3 + (random() % (vocabulary - 3)));
         const prompts = Array.from({ length: pairs }, () => tokens(promptTokens));
         const row = (prompt: number[]) => ({
           ids: [...prompt, ...tokens(completionTokens)],
