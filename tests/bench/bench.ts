@@ -1,94 +1,104 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { BenchModel } from './models.ts';
+import type { Timed } from './clock.ts';
+import { measureOurs, measurePeer } from './measure.ts';
+import { type BenchModel, benchModels } from './models.ts';
+import { modes } from './modes.ts';
+import { table } from './table.ts';
+import { bestOf, type ReferenceKind, type Results, runners, targets, verdict } from './targets.ts';
 
-// One DPO step, full training with a cloned reference: `npm run bench` times ours; with PEERS_HOME also TRL and
-// hand-written PyTorch on the same work, in turn, so that a machine whose speed drifts is fair to all.
-const here = fileURLToPath(new URL('.', import.meta.url));
-const peersHome = process.env.PEERS_HOME;
+// One DPO step, full training: `npm run bench` times ours; with PEERS_HOME also TRL and hand-written PyTorch on the
+// same work, in turn, so that a machine whose speed drifts is fair to all. README.md lists the variables.
+const { PEERS_HOME: peersHome, RECOMPUTE: recompute } = process.env;
 const rounds = Number(process.env.ROUNDS ?? 2);
+const models = listed(process.env.MODELS, Object.keys(benchModels) as BenchModel[]);
+const references = listed<ReferenceKind>(process.env.REFERENCES, ['cloned', 'cached']);
 
-/** What a measurement says of itself, in milliseconds and MiB. */
-interface Measured {
-  readonly min_ms: number;
-  readonly med_ms: number;
-  readonly rss_peak: number;
-  /** Seconds from process start to the end of the first step. */
-  readonly first_step_s: number;
+const tokensPerStep = 4 * 2 * (64 + 64);
+const work = { tiny: { peer: 'tiny-qwen2', steps: 25 }, '0.1b': { peer: 'qwen2-0.1b', steps: 10 } } as const;
+// what the peers' scripts call the same work
+const theirNames = {
+  cloned: { trl: 'reload', byHand: 'raw' },
+  cached: { trl: 'precompute', byHand: 'rawpre' },
+} as const;
+
+for (const model of models) {
+  const results: Partial<Record<ReferenceKind, ReadonlyMap<string, Timed>>> = {};
+  for (const reference of references) {
+    results[reference] = inTurn(runnersOf(model, reference), reference);
+    print(model, reference, results[reference]);
+  }
+  printTargets(model, results);
 }
 
-const work: Readonly<Record<BenchModel, { peer: string; steps: number }>> = {
-  tiny: { peer: 'tiny-qwen2', steps: 25 },
-  '0.1b': { peer: 'qwen2-0.1b', steps: 10 },
-};
-
-for (const [model, { peer, steps }] of Object.entries(work)) {
-  const runs: Record<string, () => Measured> = { 'mooring, eager': () => ours(model, steps) };
+function runnersOf(model: BenchModel, reference: ReferenceKind): Map<string, () => Timed> {
+  const { peer, steps } = work[model];
+  const all = new Map<string, () => Timed>();
+  for (const mode of reference === 'cloned' ? modes : modes.slice(0, 1)) {
+    const options = recompute === undefined ? [] : ['--recompute', recompute];
+    const args = [model, String(steps), '--mode', mode, '--reference', reference, ...options];
+    all.set(runners[mode], () => measureOurs('dpo-step.ts', args));
+  }
   if (peersHome !== undefined) {
-    runs.TRL = () => theirs('bench_trl.py', ['--model', peer, '--mode', 'reload', '--steps', String(steps)]);
-    runs['PyTorch by hand'] = () =>
-      theirs('bench_bare.py', ['--model', peer, '--variant', 'raw', '--steps', String(steps)]);
+    const args = ['--model', peer, '--steps', String(steps)];
+    const { trl, byHand } = theirNames[reference];
+    all.set(runners.trl, () => measurePeer(peersHome, 'bench_trl.py', [...args, '--mode', trl]));
+    all.set(runners.byHand, () => measurePeer(peersHome, 'bench_bare.py', [...args, '--variant', byHand]));
   }
-  const seen = new Map<string, Measured[]>(Object.keys(runs).map((name) => [name, []]));
+  return all;
+}
+
+function inTurn(all: ReadonlyMap<string, () => Timed>, reference: ReferenceKind): Map<string, Timed> {
+  const seen = new Map<string, Timed[]>();
   for (let round = 0; round < rounds; round++) {
-    for (const [name, run] of Object.entries(runs)) seen.get(name)?.push(run());
+    for (const [name, run] of all) {
+      // before its first step it scores all 512 pairs, which takes minutes
+      if (round > 0 && reference === 'cached' && name === runners.trl) continue;
+      seen.set(name, [...(seen.get(name) ?? []), run()]);
+    }
   }
-  print(model, seen);
+  return new Map([...seen].map(([name, runs]) => [name, bestOf(runs)]));
 }
 
-function ours(model: string, steps: number): Measured {
-  return measure(process.execPath, [
-    '--import',
-    path.join(here, '../../core/cli/register.js'),
-    path.join(here, 'dpo-step.ts'),
-    model,
-    String(steps),
+function print(model: BenchModel, reference: ReferenceKind, best: ReadonlyMap<string, Timed>): void {
+  const [trl, byHand] = [best.get(runners.trl), best.get(runners.byHand)];
+  const against = (ours: number, theirs: number | undefined) =>
+    theirs === undefined ? '' : (ours / theirs).toFixed(2);
+  const head = [
+    'min ms',
+    'median ms',
+    'tokens/s',
+    'peak MiB',
+    'first step s',
+    'time of TRL',
+    'time by hand',
+    'memory of TRL',
+  ];
+  const rows = [...best].map(([name, timed]) => [
+    name === runners.compiled || name === runners.eager ? `mooring, ${name}` : name,
+    timed.min_ms.toFixed(0),
+    timed.med_ms.toFixed(0),
+    ((1000 * tokensPerStep) / timed.min_ms).toFixed(0),
+    timed.rss_peak.toFixed(0),
+    timed.first_step_s.toFixed(1),
+    against(timed.min_ms, trl?.min_ms),
+    against(timed.min_ms, byHand?.min_ms),
+    against(timed.rss_peak, trl?.rss_peak),
   ]);
+  console.log(`\n${model}, ${reference} reference: 4 pairs of 64 + 64 tokens, best of ${rounds} runs each`);
+  console.log(table([['', ...head], ...rows]));
 }
 
-function theirs(script: string, args: readonly string[]): Measured {
-  const python = path.join(String(peersHome), 'venv/bin/python');
-  if (!existsSync(python)) {
-    console.error(`${python} does not exist. The peers cannot be timed. Make it as tests/bench/README.md says.`);
+function printTargets(model: BenchModel, results: Results): void {
+  const lines = targets.map((target) => verdict(target, model, results));
+  console.log(`\n${table([[`${model}: target`, 'at most', 'measured', ''], ...lines])}`);
+}
+
+/** The names in a comma-separated variable; all of them where it is not set. Ends the process at a name that is none. */
+function listed<Name extends string>(variable: string | undefined, all: readonly Name[]): readonly Name[] {
+  if (variable === undefined) return all;
+  const unknown = variable.split(',').filter((name) => !all.some((each) => each === name));
+  if (unknown.length > 0) {
+    console.error(`${unknown.join(', ')}: not one of ${all.join(', ')}. Nothing was timed.`);
     process.exit(1);
   }
-  const told = measure(python, [path.join(here, 'peers', script), ...args]) as Measured & Record<string, number>;
-  const start = told.t_start ?? (told.t_import ?? 0) + (told.t_load ?? 0) + (told.t_ctor ?? 0);
-  return { ...told, first_step_s: start + (told.first_ms ?? told.med_ms) / 1000 };
-}
-
-function measure(command: string, args: readonly string[]): Measured {
-  const told = execFileSync(command, [...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  return JSON.parse(told.trim().split('\n').at(-1) ?? '{}');
-}
-
-function print(model: string, seen: ReadonlyMap<string, readonly Measured[]>): void {
-  const tokens = 4 * 2 * 128;
-  const best = (runs: readonly Measured[], of: (run: Measured) => number) => Math.min(...runs.map(of));
-  const yardstick = seen.get('TRL');
-  const ratio = (runs: readonly Measured[], of: (run: Measured) => number) =>
-    yardstick === undefined ? '' : (best(runs, of) / best(yardstick, of)).toFixed(2);
-  console.log(`\n${model}: 4 pairs of 64 + 64 tokens, ${rounds} runs each`);
-  console.log(line('', 'min ms', 'median ms', 'tokens/s', 'peak MiB', 'first step s', 'time of TRL', 'memory of TRL'));
-  for (const [name, runs] of seen) {
-    const fastest = best(runs, (run) => run.min_ms);
-    console.log(
-      line(
-        name,
-        fastest.toFixed(0),
-        best(runs, (run) => run.med_ms).toFixed(0),
-        ((1000 * tokens) / fastest).toFixed(0),
-        best(runs, (run) => run.rss_peak).toFixed(0),
-        best(runs, (run) => run.first_step_s).toFixed(1),
-        ratio(runs, (run) => run.min_ms),
-        ratio(runs, (run) => run.rss_peak),
-      ),
-    );
-  }
-}
-
-function line(name: string, ...cells: readonly string[]): string {
-  return name.padEnd(18) + cells.map((cell) => cell.padStart(14)).join('');
+  return all.filter((name) => variable.split(',').includes(name));
 }

@@ -31,7 +31,9 @@ export const cachedReference = definePlugin({
     });
     hooks.pass.tap(({ pass }) => {
       if (pass.view !== 'reference') return undefined;
-      return Object.fromEntries((known.get(pass.rows.firstRow) ?? []).map(([name, values]) => [name, tf.tensor1d(values)]));
+      return Object.fromEntries(
+        (known.get(pass.rows.firstRow) ?? []).map(([name, values]) => [name, tf.tensor1d(values)]),
+      );
     });
   },
 });
