@@ -1,3 +1,4 @@
+import { batch, oneOf } from './bench-run.ts';
 import type { Timed } from './clock.ts';
 import { measureOurs, measurePeer } from './measure.ts';
 import { type BenchModel, benchModels } from './models.ts';
@@ -12,7 +13,7 @@ const rounds = Number(process.env.ROUNDS ?? 2);
 const models = listed(process.env.MODELS, Object.keys(benchModels) as BenchModel[]);
 const references = listed<ReferenceKind>(process.env.REFERENCES, ['cloned', 'cached']);
 
-const tokensPerStep = 4 * 2 * (64 + 64);
+const tokensPerStep = batch.pairs * 2 * (batch.promptTokens + batch.completionTokens);
 const work = { tiny: { peer: 'tiny-qwen2', steps: 25 }, '0.1b': { peer: 'qwen2-0.1b', steps: 10 } } as const;
 // what the peers' scripts call the same work
 const theirNames = {
@@ -92,13 +93,7 @@ function printTargets(model: BenchModel, results: Results): void {
   console.log(`\n${table([[`${model}: target`, 'at most', 'measured', ''], ...lines])}`);
 }
 
-/** The names in a comma-separated variable; all of them where it is not set. Ends the process at a name that is none. */
+/** The names in a comma-separated variable; all of them where it is not set. */
 function listed<Name extends string>(variable: string | undefined, all: readonly Name[]): readonly Name[] {
-  if (variable === undefined) return all;
-  const unknown = variable.split(',').filter((name) => !all.some((each) => each === name));
-  if (unknown.length > 0) {
-    console.error(`${unknown.join(', ')}: not one of ${all.join(', ')}. Nothing was timed.`);
-    process.exit(1);
-  }
-  return all.filter((name) => variable.split(',').includes(name));
+  return variable === undefined ? all : variable.split(',').map((name) => oneOf(name, all));
 }

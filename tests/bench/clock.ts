@@ -42,10 +42,15 @@ export interface Timed {
   readonly rss_peak: number;
 }
 
-/** The figures of a run of this process; a quarter of its steps, at most five, are warm-up. */
+/** The steps after warm-up: without the first quarter, at most five. */
+export function warmOf<Step>(steps: readonly Step[]): readonly Step[] {
+  return steps.slice(Math.min(5, Math.floor(steps.length / 4)));
+}
+
+/** The figures of a run of this process. */
 export function timedSteps({ ends }: Clock): Timed {
   const times = ends.slice(1).map((end, index) => end - (ends[index] as number));
-  const warm = times.slice(Math.min(5, Math.floor(times.length / 4))).sort((a, b) => a - b);
+  const warm = [...warmOf(times)].sort((a, b) => a - b);
   return {
     steps: times.length,
     min_ms: warm[0] as number,

@@ -1,0 +1,66 @@
+import { parseArgs } from 'node:util';
+import { createTrainer, type Plugin } from 'mooring';
+import { causalLm } from 'mooring/plugins/causal-lm';
+import { dpo } from 'mooring/plugins/dpo';
+import { refClone } from 'mooring/plugins/ref-clone';
+import { cachedReference } from './cached-reference.ts';
+import { type BenchModel, benchModels, writeConfig } from './models.ts';
+import { type Mode, modeSettings, modes } from './modes.ts';
+import { randomPairs } from './random-pairs.ts';
+import type { ReferenceKind } from './targets.ts';
+
+/** What is run: a model, for so many steps, and how. */
+export interface BenchRun {
+  readonly model: BenchModel;
+  readonly steps: number;
+  readonly mode: Mode;
+  readonly reference: ReferenceKind;
+  readonly recompute: string | undefined;
+}
+
+/** The pairs of a batch: the same as the peers' `make_data.py`. */
+export const batch = { pairs: 4, promptTokens: 64, completionTokens: 64 } as const;
+
+/** Reads `tiny 25 --mode eager --reference cached --recompute block` from the command line. */
+export function readBenchRun(): BenchRun {
+  const options = { mode: { type: 'string' }, reference: { type: 'string' }, recompute: { type: 'string' } } as const;
+  const { positionals, values } = parseArgs({ allowPositionals: true, options });
+  const [model = 'tiny', steps = '25'] = positionals;
+  return {
+    model: oneOf(model, Object.keys(benchModels) as BenchModel[]),
+    steps: Number(steps),
+    mode: values.mode === undefined ? (modes[0] as Mode) : oneOf(values.mode, modes),
+    reference: oneOf(values.reference ?? 'cloned', ['cloned', 'cached']),
+    recompute: values.recompute,
+  };
+}
+
+/** Trains on random pairs with the settings of the peers, and with `plugins` after all others. */
+export function trainBench({ model, steps, mode, reference, recompute }: BenchRun, ...plugins: readonly Plugin[]) {
+  const trainer = createTrainer({
+    model: writeConfig(model),
+    train: {
+      steps,
+      learningRate: 1e-4,
+      schedule: 'constant',
+      batchSize: batch.pairs,
+      ...modeSettings(mode, recompute),
+    },
+  }).use(
+    causalLm({ initialize: 'random' }),
+    randomPairs({ ...batch, vocabulary: Math.min(8192, benchModels[model].vocabulary) }),
+    dpo({ beta: 0.1 }),
+    refClone(),
+    ...(reference === 'cached' ? [cachedReference({ batches: steps })] : []),
+    ...plugins,
+  );
+  return trainer.train();
+}
+
+/** The name if it is one of those known. Ends the process otherwise. */
+export function oneOf<Name extends string>(name: string, known: readonly Name[]): Name {
+  const found = known.find((each) => each === name);
+  if (found !== undefined) return found;
+  console.error(`${name} is not one of ${known.join(', ')}. Nothing was timed.`);
+  process.exit(1);
+}
