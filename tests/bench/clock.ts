@@ -4,11 +4,14 @@ import { definePlugin, type Plugin, type Run } from 'mooring';
 export interface Clock {
   readonly plugin: Plugin;
   readonly ends: readonly number[];
+  /** Resident memory in MiB once the engine is open, before any weights are loaded. */
+  readonly rssAtSetup: () => number;
 }
 
 /** Notes when steps end. With `seconds`, also ends the run after that long, but not before `atLeast` steps. */
 export function createClock({ seconds = Infinity, atLeast = 1 } = {}): Clock {
   const ends: number[] = [];
+  let rss = 0;
   const clock = definePlugin({
     name: 'clock',
     apiVersion: 1,
@@ -16,6 +19,7 @@ export function createClock({ seconds = Infinity, atLeast = 1 } = {}): Clock {
       let run: Run | undefined;
       hooks.setup.tap((given) => {
         run = given.run;
+        rss = process.memoryUsage.rss() / 2 ** 20;
       });
       hooks.stepBegin.tap(({ step }) => {
         if (step.index === 1) ends.push(performance.now());
@@ -27,7 +31,7 @@ export function createClock({ seconds = Infinity, atLeast = 1 } = {}): Clock {
       });
     },
   });
-  return { plugin: clock(), ends };
+  return { plugin: clock(), ends, rssAtSetup: () => rss };
 }
 
 /** What a process says of the steps that it timed, under the names that the peers' scripts use. */

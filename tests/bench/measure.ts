@@ -7,7 +7,7 @@ import type { Timed } from './clock.ts';
 const here = fileURLToPath(new URL('.', import.meta.url));
 
 /** Runs a script of this folder in its own process and returns what it says of its steps. */
-export function measureOurs(script: string, args: readonly string[]): Timed {
+export function measureOurs<Told = Timed>(script: string, args: readonly string[]): Told {
   const bootstrap = path.join(here, '../../core/cli/register.js');
   return lastLine(process.execPath, ['--import', bootstrap, path.join(here, script), ...args]);
 }
@@ -25,7 +25,7 @@ export function measurePeer(peersHome: string, script: string, args: readonly st
 }
 
 // where the script fails, its stderr is in the message of the error
-function lastLine<Told = Timed>(command: string, args: readonly string[]): Told {
+function lastLine<Told>(command: string, args: readonly string[]): Told {
   const told = execFileSync(command, [...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   return JSON.parse(told.trim().split('\n').at(-1) ?? '{}');
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Shape } from './operations.ts';
 
 /** The shapes that are timed: the same as the peers' `make_models.py`. */
 export const benchModels = {
@@ -12,8 +13,7 @@ export const benchModels = {
 export type BenchModel = keyof typeof benchModels;
 
 /** Writes the config.json of a model, to be filled with random weights, into a new temporary folder. */
-export function writeConfig(name: BenchModel): string {
-  const shape = benchModels[name];
+export function writeConfig(name: string, shape: Shape = benchModels[name as BenchModel]): string {
   const folder = path.join(mkdtempSync(path.join(tmpdir(), 'mooring-bench-')), name);
   mkdirSync(folder);
   const config = {
