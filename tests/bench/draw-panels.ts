@@ -22,8 +22,8 @@ const ink = '#7d8590';
 const grid = 'rgba(125, 133, 144, 0.25)';
 const colours = ['#2f81f7', '#d9730d', '#1a9e55', '#b45ad0'];
 
-/** The panels as an SVG, two in a row. */
-export function drawPanels(panels: readonly Panel[]): string {
+/** The panels as an SVG, two in a row; `title` is what a screen reader says. */
+export function drawPanels(title: string, panels: readonly Panel[]): string {
   const rows = Math.ceil(panels.length / 2);
   const drawn = panels.map((panel, index) => {
     const [x, y] = [(index % 2) * size.width, Math.floor(index / 2) * size.height];
@@ -31,7 +31,7 @@ export function drawPanels(panels: readonly Panel[]): string {
   });
   const box = `width="${2 * size.width}" height="${rows * size.height}" viewBox="0 0 ${2 * size.width} ${rows * size.height}"`;
   const font = `font-family="system-ui, sans-serif" font-size="12" fill="${ink}"`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${box} ${font}>\n${drawn.join('\n')}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title" ${box} ${font}>\n<title id="title">${escaped(title)}</title>\n${drawn.join('\n')}\n</svg>\n`;
 }
 
 function drawPanel({ title, xLabel, yLabel, lines }: Panel): string {
@@ -92,8 +92,12 @@ function dot([x, y]: Measurement, colour: string): string {
 }
 
 function text(x: number, y: number, content: string, attributes = ''): string {
-  const safe = content.replace(/&/g, '&amp;').replace(/</g, '&lt;');
-  return `<text x="${short(x)}" y="${short(y)}" ${attributes}>${safe}</text>`;
+  const place = `x="${short(x)}" y="${short(y)}"`;
+  return `<text ${[place, attributes].join(' ').trim()}>${escaped(content)}</text>`;
+}
+
+function escaped(content: string): string {
+  return content.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 }
 
 function number(value: number): string {

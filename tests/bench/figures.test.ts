@@ -69,7 +69,7 @@ test('draws every measurement within the picture, and escapes what is written', 
     lines: [{ name: 'line', legend: 'exponent 1', measurements: values.map((y, index) => [2 ** index, y] as const) }],
   });
   const property = (values: number[]) => {
-    const svg = drawPanels([panel(values)]);
+    const svg = drawPanels('title', [panel(values)]);
     expect(svg).toContain('a &lt; b');
     const places = [...svg.matchAll(/c[xy]="([^"]*)"/g)].map(([, place]) => Number(place));
     expect(places.length).toBe(2 * (values.length + 1)); // and the dot of the legend

@@ -82,13 +82,14 @@ function print(name: SweepName, growths: readonly Growth[]): void {
 
 function draw(): string {
   return drawPanels(
+    `Time of a DPO step against ${sweepNames.join(', ')}`,
     figures.map(({ name, growths }) => ({
       title: `Step time against ${name}`,
       xLabel: sweeps[name].label,
       yLabel: 'ms for a step',
       lines: growths.map(({ mode, exponents, points }) => ({
         name: mode,
-        legend: `exponent ${exponents.time}, upper half ${exponents.timeUpperHalf}`,
+        legend: `exponent ${exponents.time.toFixed(2)}, upper half ${exponents.timeUpperHalf.toFixed(2)}`,
         measurements: points.map(({ value, minMs }) => [value, minMs]),
       })),
     })),
