@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
-import { createTrainer, type Plugin } from 'mooring';
+import { createTrainer, type Plugin, type TrainSettings } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { cachedReference } from './cached-reference.ts';
 import { type BenchModel, benchModels, writeConfig } from './models.ts';
-import { type Mode, modeSettings, modes } from './modes.ts';
+import { type Mode, modeSettings, modes, recomputes } from './modes.ts';
 import { randomPairs } from './random-pairs.ts';
 import type { ReferenceKind } from './targets.ts';
 
@@ -15,7 +15,7 @@ export interface BenchRun {
   readonly steps: number;
   readonly mode: Mode;
   readonly reference: ReferenceKind;
-  readonly recompute: string | undefined;
+  readonly recompute: TrainSettings['recompute'];
 }
 
 /** The pairs of a batch: the same as the peers' `make_data.py`. */
@@ -29,9 +29,9 @@ export function readBenchRun(): BenchRun {
   return {
     model: oneOf(model, Object.keys(benchModels) as BenchModel[]),
     steps: Number(steps),
-    mode: values.mode === undefined ? (modes[0] as Mode) : oneOf(values.mode, modes),
+    mode: oneOf(values.mode ?? 'compiled', modes),
     reference: oneOf(values.reference ?? 'cloned', ['cloned', 'cached']),
-    recompute: values.recompute,
+    recompute: oneOf(values.recompute ?? 'none', recomputes),
   };
 }
 

@@ -33,7 +33,7 @@ for (const model of models) {
 function runnersOf(model: BenchModel, reference: ReferenceKind): Map<string, () => Timed> {
   const { peer, steps } = work[model];
   const all = new Map<string, () => Timed>();
-  for (const mode of reference === 'cloned' ? modes : modes.slice(0, 1)) {
+  for (const mode of reference === 'cloned' ? modes : (['compiled'] as const)) {
     const options = recompute === undefined ? [] : ['--recompute', recompute];
     const args = [model, String(steps), '--mode', mode, '--reference', reference, ...options];
     all.set(runners[mode], () => measureOurs('dpo-step.ts', args));

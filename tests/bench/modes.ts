@@ -1,18 +1,18 @@
-import { trainSchema } from 'mooring';
+import type { TrainSettings } from 'mooring';
 
 /** How blocks run: `compiled` into executables, or `eager`, one operation after another. */
-export type Mode = 'compiled' | 'eager';
+export const modes = ['compiled', 'eager'] as const;
 
-// the one place that asks whether this version compiles
-const knows = (setting: string) => setting in trainSchema.shape;
+/** A mode's name. */
+export type Mode = (typeof modes)[number];
 
-/** The modes of this version. */
-export const modes: readonly Mode[] = knows('compile') ? ['compiled', 'eager'] : ['eager'];
+/** What a compiled step computes again in its backward pass. */
+export const recomputes = ['none', 'block'] as const satisfies readonly TrainSettings['recompute'][];
 
-/** The train settings of a mode; settings that this version does not have are left out. */
-export function modeSettings(mode: Mode, recompute?: string): { compile?: 'on' | 'off'; recompute?: 'none' | 'block' } {
-  return {
-    ...(knows('compile') ? { compile: mode === 'compiled' ? 'on' : 'off' } : {}),
-    ...(knows('recompute') && recompute !== undefined ? { recompute: recompute === 'block' ? 'block' : 'none' } : {}),
-  };
+/** The train settings of a mode. */
+export function modeSettings(
+  mode: Mode,
+  recompute: TrainSettings['recompute'] = 'none',
+): Pick<TrainSettings, 'compile' | 'recompute'> {
+  return { compile: mode === 'compiled' ? 'on' : 'off', recompute };
 }

@@ -79,7 +79,7 @@ export function verdict({ what, limit, unit, measured }: Target, model: BenchMod
   return [what, most, `${figure.toFixed(2)}${unit}`, figure <= limit[model] ? 'met' : 'not met'];
 }
 
-/** Ours, compiled where this version can, against a peer. */
+/** Ours, compiled where that was run, against a peer. */
 function ratio(by: ReadonlyMap<string, Timed> | undefined, peer: string, figure: (timed: Timed) => number) {
   const ours = by?.get(runners.compiled) ?? by?.get(runners.eager);
   const theirs = by?.get(peer);
