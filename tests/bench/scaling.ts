@@ -17,18 +17,27 @@ const isQuick = options.includes('quick');
 const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
 const folder = options.find((option) => option !== 'quick') ?? docs;
 
-/**
- * How one mode grows over one sweep. Exponents are of the least step time, and of the memory that weights and steps take
- * at their peak: `addedMiB`, what is resident beyond the open engine.
- */
+/** What one process measured. `addedMiB` is what weights and steps took at their peak, beyond the open engine. */
+interface Point {
+  readonly value: number;
+  readonly minMs: number;
+  readonly medianMs: number;
+  readonly peakMiB: number;
+  readonly addedMiB: number;
+}
+
+/** How one mode grows over one sweep. Exponents are of `minMs` and of `addedMiB`. */
 interface Growth {
   readonly mode: Mode;
   readonly exponents: Readonly<Record<'time' | 'timeUpperHalf' | 'memory' | 'memoryUpperHalf', number>>;
-  readonly points: readonly { value: number; minMs: number; medianMs: number; peakMiB: number; addedMiB: number }[];
+  readonly points: readonly Point[];
 }
 
-const figures = sweepNames.map((name) => ({ name, growths: modes.map((mode) => measureGrowth(name, mode)) }));
-for (const { name, growths } of figures) print(name, growths);
+const figures = sweepNames.map((name) => {
+  const growths = measureGrowths(name);
+  print(name, growths);
+  return { name, growths };
+});
 writeFileSync(path.join(folder, 'scaling.svg'), draw());
 const json = {
   cores: availableParallelism(),
@@ -36,21 +45,33 @@ const json = {
 };
 writeFileSync(path.join(folder, 'scaling.json'), `${JSON.stringify(json, null, 2)}\n`);
 
-function measureGrowth(name: SweepName, mode: Mode): Growth {
+/** Every point in every mode, the modes in turn, so that a machine whose speed drifts is fair to both. */
+function measureGrowths(name: SweepName): Growth[] {
   const { values } = sweeps[name];
-  const chosen = isQuick
-    ? [0, Math.floor(values.length / 2), values.length - 1].map((at) => values[at] as number)
-    : values;
-  const points = chosen.map((value) => {
-    const timed = measureOurs<Timed & { rss_at_setup: number }>('scaling-step.ts', [name, String(value), mode]);
-    return {
-      value,
-      minMs: tenths(timed.min_ms),
-      medianMs: tenths(timed.med_ms),
-      peakMiB: Math.round(timed.rss_peak),
-      addedMiB: Math.round(timed.rss_peak - timed.rss_at_setup),
-    };
-  });
+  const ends = [0, Math.floor(values.length / 2), values.length - 1];
+  const chosen = isQuick ? ends.map((at) => values[at] as number) : values;
+  const points = chosen.map((value) => modes.map((mode) => measurePoint(name, value, mode)));
+  return modes.map((mode, index) =>
+    growthOf(
+      mode,
+      points.map((byMode) => byMode[index] as Point),
+    ),
+  );
+}
+
+function measurePoint(name: SweepName, value: number, mode: Mode): Point {
+  const args = [name, String(value), mode];
+  const timed = measureOurs<Timed & { rss_at_setup: number }>('scaling-step.ts', args);
+  return {
+    value,
+    minMs: tenths(timed.min_ms),
+    medianMs: tenths(timed.med_ms),
+    peakMiB: Math.round(timed.rss_peak),
+    addedMiB: Math.round(timed.rss_peak - timed.rss_at_setup),
+  };
+}
+
+function growthOf(mode: Mode, points: readonly Point[]): Growth {
   const times = points.map(({ value, minMs }): Measurement => [value, minMs]);
   const added = points.map(({ value, addedMiB }): Measurement => [value, addedMiB]);
   const exponents = {
