@@ -19,42 +19,45 @@ export interface AdamRates {
 }
 
 /** Moves a parameter and its averages along a gradient, which stays the caller's. */
-export type ApplyAdam = (cells: AdamCells, gradient: Tensor, rates: AdamRates) => void;
+export type ApplyAdam = (cells: AdamCells, gradient: Tensor) => void;
 
 /**
  * Adam without bias corrections (Kingma and Ba 2015, the efficient form at the end of section 2):
  * `m += (1 - beta1) (g - m)`, `v += (1 - beta2) (g^2 - v)`, `p -= rate * m / (sqrt(v) + eps)`.
- * On the native engine one operation does it in place, 90 ms for 100M parameters where tfjs expressions take 516.
+ * On the native engine one operation does it in place, 70 ms for 100M parameters where tfjs expressions take 516.
+ * An update may be applied to any number of parameters, until the tidy ends that it was made in.
  */
-export function adamOf(engine: Engine): ApplyAdam {
+export function adamOf(engine: Engine): (rates: AdamRates) => ApplyAdam {
   return engine.native ? adamInPlace(engine.native.backend) : adamByExpressions;
 }
 
-const adamByExpressions: ApplyAdam = ({ parameter, average, squareAverage }, gradient, rates) => {
-  const { beta1, beta2, rate, eps } = rates;
-  move(average, (m) => add(m, mul(sub(gradient, m), 1 - beta1)));
-  move(squareAverage, (v) => add(v, mul(sub(square(gradient), v), 1 - beta2)));
-  move(parameter, (p) => {
-    const m = average.read();
-    const v = squareAverage.read();
-    return sub(p, mul(m.div(add(sqrt(v), eps)), rate));
-  });
-};
+const adamByExpressions =
+  ({ beta1, beta2, rate, eps }: AdamRates): ApplyAdam =>
+  ({ parameter, average, squareAverage }, gradient) => {
+    move(average, (m) => add(m, mul(sub(gradient, m), 1 - beta1)));
+    move(squareAverage, (v) => add(v, mul(sub(square(gradient), v), 1 - beta2)));
+    move(parameter, (p) => {
+      const m = average.read();
+      const v = squareAverage.read();
+      return sub(p, mul(m.div(add(sqrt(v), eps)), rate));
+    });
+  };
 
-function adamInPlace(backend: NativeBackend): ApplyAdam {
+function adamInPlace(backend: NativeBackend): (rates: AdamRates) => ApplyAdam {
   const { binding } = backend;
   const attributes = [
     { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT },
     { name: 'use_locking', type: binding.TF_ATTR_BOOL, value: false },
     { name: 'use_nesterov', type: binding.TF_ATTR_BOOL, value: false },
   ];
-  return ({ parameter, average, squareAverage }, gradient, { beta1, beta2, rate, eps }) =>
-    tidy(() => {
+  return ({ beta1, beta2, rate, eps }) => {
+    // powers of 0 switch TensorFlow's own bias corrections off
+    const numbers = [0, 0, rate, beta1, beta2, eps].map((number) => scalar(number));
+    return ({ parameter, average, squareAverage }, gradient) => {
       const variables = [parameter, average, squareAverage].map(({ variable }) => variable as Tensor);
-      // powers of 0 switch TensorFlow's own bias corrections off
-      const numbers = [0, 0, rate, beta1, beta2, eps].map((number) => scalar(number));
       backend.executeMultipleOutputs('ResourceApplyAdam', attributes, [...variables, ...numbers, gradient], 0);
-    });
+    };
+  };
 }
 
 /** Replaces a cell's value by a function of it, freeing what the function made on the way. */

@@ -1,10 +1,10 @@
-import { fill, mul, type Tensor } from '@tensorflow/tfjs';
+import { dispose, fill, mul, scalar, type Tensor, tidy } from '@tensorflow/tfjs';
 import { z } from 'zod';
 import type { Engine } from '../engine/engine.ts';
 import type { MooringError } from '../errors.ts';
 import { type Cell, createCell } from '../parameters/cell.ts';
 import type { Optimizer, ParameterStore } from '../tokens.ts';
-import { adamOf, move } from './adam.ts';
+import { type ApplyAdam, adamOf, move } from './adam.ts';
 import { failure } from './errors.ts';
 
 /** A parameter's state: how many steps it took, and torch's `exp_avg` and `exp_avg_sq`. */
@@ -34,26 +34,28 @@ export function createAdamW(options: {
   // float32 from the start: 1 - beta is then exact on every engine, and the corrections fit the averages
   const beta1 = Math.fround(options.beta1);
   const beta2 = Math.fround(options.beta2);
-  const applyAdam = adamOf(engine);
+  const adam = adamOf(engine);
   const states = new Map<string, State>();
 
   return {
     step(gradients, { learningRate, scale }) {
-      for (const name of gradients.names) {
-        const gradient = scaled(gradients.read(name), scale);
-        const state = stateOf(name, gradient.shape);
-        state.steps++;
-        const correction2 = Math.sqrt(1 - beta2 ** state.steps);
-        const rate = (learningRate * correction2) / (1 - beta1 ** state.steps);
-        store.update(name, (parameter) => {
-          if (weightDecay > 0 && store.spec(name).isDecayed) {
-            move(parameter, (value) => mul(value, 1 - learningRate * weightDecay));
-          }
-          const cells = { parameter, average: state.exp_avg, squareAverage: state.exp_avg_sq };
-          applyAdam(cells, gradient, { beta1, beta2, rate, eps: eps * correction2 });
-        });
-        gradient.dispose();
-      }
+      tidy(() => {
+        const updateAfter = updates(learningRate);
+        const decay = scalar(1 - learningRate * weightDecay);
+        const factor = scalar(scale);
+        for (const name of gradients.names) {
+          const read = gradients.read(name);
+          const gradient = scale === 1 ? read : mul(read, factor);
+          const state = stateOf(name, gradient.shape);
+          state.steps++;
+          store.update(name, (parameter) => {
+            if (weightDecay > 0 && store.spec(name).isDecayed) move(parameter, (value) => mul(value, decay));
+            const cells = { parameter, average: state.exp_avg, squareAverage: state.exp_avg_sq };
+            updateAfter(state.steps)(cells, gradient);
+          });
+          dispose([read, gradient]);
+        }
+      });
     },
     save() {
       const steps = Object.fromEntries(Array.from(states, ([name, state]) => [name, state.steps]));
@@ -88,6 +90,18 @@ export function createAdamW(options: {
     for (const [name, state] of states) for (const moment of moments) yield [`${name}/${moment}`, state[moment].read()];
   }
 
+  /** The update of a step by a parameter's step count: those with equal counts share the numbers that go with it. */
+  function updates(learningRate: number): (steps: number) => ApplyAdam {
+    const made = new Map<number, ApplyAdam>();
+    return (steps) => {
+      const correction2 = Math.sqrt(1 - beta2 ** steps);
+      const rate = (learningRate * correction2) / (1 - beta1 ** steps);
+      const update = made.get(steps) ?? adam({ beta1, beta2, rate, eps: eps * correction2 });
+      made.set(steps, update);
+      return update;
+    };
+  }
+
   function stateOf(name: string, shape: number[]): State {
     const state = states.get(name) ?? {
       steps: 0,
@@ -118,11 +132,4 @@ function take(cells: ReadonlyMap<string, Cell>, parameter: string, moment: (type
 
 function misfit(reason: string): MooringError {
   return failure('OPTIMIZER_STATE', { reason });
-}
-
-function scaled(gradient: Tensor, scale: number): Tensor {
-  if (scale === 1) return gradient;
-  const product = mul(gradient, scale);
-  gradient.dispose();
-  return product;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { keep, type Tensor } from '@tensorflow/tfjs';
+import { add, keep, type Tensor } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/engine.ts';
 import { sharing } from '../engine/memory.ts';
 import type { NativeBackend, OpAttribute } from '../engine/native.ts';
@@ -11,6 +11,8 @@ export interface Cell {
   read(): Tensor;
   /** Takes ownership of `value`. */
   write(value: Tensor): void;
+  /** Adds to the value, in place where the engine can; takes ownership of `value`. */
+  add(value: Tensor): void;
   dispose(): void;
   /** Only on the native engine: the handle of the TensorFlow variable, for operations that change it in place. */
   readonly variable?: Tensor;
@@ -32,6 +34,12 @@ export function plainCell(value: Tensor): Cell {
     write(next) {
       if (next !== held) held.dispose();
       held = keep(next);
+    },
+    add(value) {
+      const before = held;
+      held = keep(add(before, value));
+      before.dispose();
+      value.dispose();
     },
     dispose: () => held.dispose(),
   };
@@ -66,6 +74,10 @@ function variableCell(backend: NativeBackend, value: Tensor): Cell {
       // the variable takes over the buffer; a handle left alive would make the next change copy it
       backend.executeMultipleOutputs('AssignVariableOp', [type], [variable, next], 0);
       next.dispose();
+    },
+    add(value) {
+      backend.executeMultipleOutputs('AssignAddVariableOp', [type], [variable, value], 0);
+      value.dispose();
     },
     dispose() {
       const quiet = { name: 'ignore_lookup_error', type: binding.TF_ATTR_BOOL, value: true };

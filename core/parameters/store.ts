@@ -27,7 +27,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
   const frozen = new Set<string>();
   const policy: View = new Map();
   const views = new Map<string, View>([[policyName, policy]]);
-  const gradients = createGradients();
+  const gradients = createGradients(engine);
   const versions = new Versions();
 
   const store: ParameterStore = {

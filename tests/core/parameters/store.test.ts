@@ -136,6 +136,27 @@ describe.each(engineNames)('the parameter store on %s', (name) => {
     end();
   });
 
+  test('gives the norm of a million random gradients to six digits', () => {
+    store.define({ name: 'large', shape: [1024, 1024], isDecayed: true });
+    store.load('large', tf.zeros([1024, 1024]));
+    const gradient = tf.randomNormal([1024, 1024], 0, 1, 'float32', 7);
+    const exact = Math.sqrt(gradient.dataSync<'float32'>().reduce((total, value) => total + value * value, 0));
+    store.accumulate('large', gradient);
+    expect(Math.abs(store.gradients.globalNorm() / exact - 1)).toBeLessThan(1e-6);
+    end();
+  });
+
+  test('a gradient that was read keeps its numbers when a later micro-step adds to it', () => {
+    const reads = [1, 2, 3].map((value) => {
+      store.accumulate('alpha', tf.fill([2, 3], value));
+      return store.gradients.read('alpha');
+    });
+    expect(reads.map((read) => read.dataSync()[5])).toEqual([1, 3, 6]);
+    tf.dispose(reads);
+    store.gradients.clear();
+    end();
+  });
+
   test('frees gradients inside a tidy no earlier than asked', () => {
     tf.tidy(() => {
       store.accumulate('alpha', tf.ones([2, 3]));
