@@ -4,7 +4,7 @@ import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { cachedReference } from './cached-reference.ts';
-import { type BenchModel, benchModels, writeConfig } from './models.ts';
+import { type BenchModel, benchModels, modelFolder } from './models.ts';
 import { type Mode, modeSettings, modes, recomputes } from './modes.ts';
 import { randomPairs } from './random-pairs.ts';
 import type { ReferenceKind } from './targets.ts';
@@ -16,6 +16,7 @@ export interface BenchRun {
   readonly mode: Mode;
   readonly reference: ReferenceKind;
   readonly recompute: TrainSettings['recompute'];
+  readonly sharePrompts: boolean;
 }
 
 /** The pairs of a batch: the same as the peers' `make_data.py`. */
@@ -23,7 +24,12 @@ export const batch = { pairs: 4, promptTokens: 64, completionTokens: 64 } as con
 
 /** Reads `tiny 25 --mode eager --reference cached --recompute block` from the command line. */
 export function readBenchRun(): BenchRun {
-  const options = { mode: { type: 'string' }, reference: { type: 'string' }, recompute: { type: 'string' } } as const;
+  const options = {
+    mode: { type: 'string' },
+    reference: { type: 'string' },
+    recompute: { type: 'string' },
+    unshared: { type: 'boolean' },
+  } as const;
   const { positionals, values } = parseArgs({ allowPositionals: true, options });
   const [model = 'tiny', steps = '25'] = positionals;
   return {
@@ -32,13 +38,15 @@ export function readBenchRun(): BenchRun {
     mode: oneOf(values.mode ?? 'compiled', modes),
     reference: oneOf(values.reference ?? 'cloned', ['cloned', 'cached']),
     recompute: oneOf(values.recompute ?? 'none', recomputes),
+    sharePrompts: values.unshared !== true,
   };
 }
 
 /** Trains on random pairs with the settings of the peers, and with `plugins` after all others. */
-export function trainBench({ model, steps, mode, reference, recompute }: BenchRun, ...plugins: readonly Plugin[]) {
+export function trainBench(run: BenchRun, ...plugins: readonly Plugin[]) {
+  const { model, steps, mode, reference, recompute, sharePrompts } = run;
   const trainer = createTrainer({
-    model: writeConfig(model),
+    model: modelFolder(model),
     train: {
       steps,
       learningRate: 1e-4,
@@ -47,8 +55,8 @@ export function trainBench({ model, steps, mode, reference, recompute }: BenchRu
       ...modeSettings(mode, recompute),
     },
   }).use(
-    causalLm({ initialize: 'random' }),
-    randomPairs({ ...batch, vocabulary: Math.min(8192, benchModels[model].vocabulary) }),
+    causalLm(),
+    randomPairs({ ...batch, sharePrompts, vocabulary: Math.min(8192, benchModels[model].vocabulary) }),
     dpo({ beta: 0.1 }),
     refClone(),
     ...(reference === 'cached' ? [cachedReference({ batches: steps })] : []),

@@ -1,6 +1,9 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Shape } from './operations.ts';
 
 /** The shapes that are timed: the same as the peers' `make_models.py`. */
@@ -12,11 +15,24 @@ export const benchModels = {
 /** A model to time, by name. */
 export type BenchModel = keyof typeof benchModels;
 
-/** Writes the config.json of a model, to be filled with random weights, into a new temporary folder. */
-export function writeConfig(name: string, shape: Shape = benchModels[name as BenchModel]): string {
-  const folder = path.join(mkdtempSync(path.join(tmpdir(), 'mooring-bench-')), name);
-  mkdirSync(folder);
-  const config = {
+/**
+ * The Hugging Face folder of a model with random weights. It lies among the temporary files, is written by another
+ * process when it is first asked for, and stays: what is timed loads it, as a run loads a model.
+ */
+export function modelFolder(name: string, shape: Shape = benchModels[name as BenchModel]): string {
+  const config = JSON.stringify(configOf(shape));
+  const version = createHash('sha256').update(config).digest('hex').slice(0, 8);
+  const folder = path.join(tmpdir(), 'mooring-bench', `${name}-${version}`);
+  if (existsSync(path.join(folder, 'model.safetensors'))) return folder;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, 'config.json'), config);
+  const at = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+  execFileSync(process.execPath, ['--import', at('../../core/cli/register.js'), at('write-model.ts'), folder]);
+  return folder;
+}
+
+function configOf(shape: Shape) {
+  return {
     architectures: ['Qwen2ForCausalLM'],
     model_type: 'qwen2',
     hidden_act: 'silu',
@@ -32,6 +48,4 @@ export function writeConfig(name: string, shape: Shape = benchModels[name as Ben
     tie_word_embeddings: true,
     initializer_range: 0.02,
   };
-  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
-  return folder;
 }

@@ -4,7 +4,7 @@ import { dpo } from 'mooring/plugins/dpo';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { oneOf } from './bench-run.ts';
 import { createClock, timedSteps } from './clock.ts';
-import { writeConfig } from './models.ts';
+import { modelFolder } from './models.ts';
 import { modeSettings, modes } from './modes.ts';
 import { randomPairs } from './random-pairs.ts';
 import { sweepNames, sweeps } from './sweeps.ts';
@@ -15,7 +15,7 @@ const { pairs, promptTokens, completionTokens, ...shape } = sweeps[oneOf(sweep, 
 const clock = createClock({ seconds: 1.5, atLeast: 5 });
 
 await createTrainer({
-  model: writeConfig('point', shape),
+  model: modelFolder('point', shape),
   train: {
     steps: 200,
     learningRate: 1e-4,
@@ -25,7 +25,7 @@ await createTrainer({
   },
 })
   .use(
-    causalLm({ initialize: 'random' }),
+    causalLm(),
     randomPairs({ pairs, promptTokens, completionTokens, vocabulary: shape.vocabulary }),
     dpo({ beta: 0.1 }),
     refClone(),
