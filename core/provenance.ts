@@ -2,6 +2,7 @@ import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
 import { requestsOf } from './micro-step.ts';
 import type { Outputs, Pass } from './model.ts';
+import type { Rows } from './rows.ts';
 import type { Session } from './session.ts';
 
 /** How far the KL at step 0 may be from 0 where the reference is the model that training starts from. */
@@ -12,14 +13,14 @@ const sameAsPolicy = new Set(['clone', 'adapters-off', 'adapter-snapshot']);
 
 /**
  * Says what the reference is, and shows it: before the first step, in evaluation mode, policy and reference score the
- * same rows, and the KL between them, by the k3 estimator on these tokens (Schulman 2020), must be 0 where it is a copy.
+ * same row, which passes every block, and the KL between them, by the k3 estimator on these tokens (Schulman 2020), must be 0 where it is a copy.
  * Throws REFERENCE_DIFFERS.
  */
 export async function checkReference(session: Session, batch: Batch): Promise<void> {
   const { driver, reference, log } = session;
   const request = requestsOf(session, batch).find((pass) => pass.of === 'policy');
   if (reference === undefined || request === undefined) return;
-  const pass = { ...request, outputs: ['logps'], gradient: false } as const;
+  const pass = { ...request, rows: firstScored(request.rows), outputs: ['logps'], gradient: false } as const;
   const policy = await driver.forward({ ...pass, view: 'policy' } satisfies Pass);
   const frozen = await reference.score({ ...pass, key: 'reference', view: 'reference' } satisfies Pass);
   const { kl } = driver.measure(() => ({ kl: { value: k3(policy, frozen), reduce: 'mean' } }));
@@ -36,6 +37,23 @@ export async function checkReference(session: Session, batch: Batch): Promise<vo
     { kind, fingerprint, bytesResident, kl: figure },
     `reference: ${kind} ${fingerprint}, KL at step 0 is ${figure}`,
   );
+}
+
+/** The rows up to the first one that has a token to score: a whole batch would show nothing more, and takes as long as a step. */
+function firstScored(rows: Rows): Rows {
+  const { batch, time, ids, mask, targets } = rows;
+  const count = 1 + Math.floor(targets.source.reduce((least, at) => Math.min(least, at), ids.length) / time);
+  if (count >= batch) return rows;
+  const size = count * time;
+  const cut = (values: Int32Array) => values.filter((_, at) => (targets.source[at] as number) < size);
+  const { source, label, row, position } = targets;
+  return {
+    ...rows,
+    batch: count,
+    ids: ids.slice(0, size),
+    mask: mask.slice(0, size),
+    targets: { source: cut(source), label: cut(label), row: cut(row), position: cut(position) },
+  };
 }
 
 /** mean(exp(r - p) - 1 - (r - p)): never negative, and 0 only where the log-probabilities agree. */
