@@ -18,6 +18,8 @@ export interface Run {
   evaluate(): Promise<StepRecord>;
   /** What the plugins have used so far: milliseconds, tensors and bytes. */
   ledger(): readonly LedgerEntry[];
+  /** How long steps have waited for their batches so far: next to nothing where the data keeps ahead of the steps. */
+  readonly millisecondsAwaitingData: number;
 }
 
 /** An optimizer step: `index` counts from 1. */

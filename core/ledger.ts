@@ -21,6 +21,7 @@ export class Ledger implements TapMeter {
   private readonly memory: () => MemoryCount;
   private readonly run = new Map<string, Entry>();
   private step = new Map<string, Entry>();
+  private awaited = 0;
   private inner: Use = { ...nothing };
 
   constructor(now: () => number, memory: () => MemoryCount) {
@@ -45,6 +46,21 @@ export class Ledger implements TapMeter {
       add(outer, used);
       this.inner = outer;
     };
+  }
+
+  /** Milliseconds that the steps of the run have waited for their batches: what was not ready when it was needed. */
+  get millisecondsAwaitingData(): number {
+    return this.awaited;
+  }
+
+  /** Waits for the batches of a step, and notes how long. */
+  async awaitData<Data>(data: Promise<Data>): Promise<Data> {
+    const start = this.now();
+    try {
+      return await data;
+    } finally {
+      this.awaited += this.now() - start;
+    }
   }
 
   /** Starts the account of a step anew. */

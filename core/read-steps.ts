@@ -14,7 +14,7 @@ export interface FetchedStep {
  * that normalisers are those of one large batch, and no step spans epochs. Throws DATA_ENDED.
  */
 export async function* readSteps(session: Session): AsyncGenerator<FetchedStep> {
-  const { run, config, data } = session;
+  const { run, config, data, ledger } = session;
   const { gradientAccumulationSteps } = config.train;
   const { perEpoch, steps } = countSteps(config, data.batchesPerEpoch);
   const batches = readAhead(session);
@@ -22,7 +22,8 @@ export async function* readSteps(session: Session): AsyncGenerator<FetchedStep> 
     for (let index = 1; index <= steps && !run.signal.aborted; index++) {
       const left = data.batchesPerEpoch - ((index - 1) % perEpoch) * gradientAccumulationSteps;
       const step = stepAt(session, index);
-      yield { step, microBatches: await take(batches, Math.min(gradientAccumulationSteps, left), step) };
+      const taken = take(batches, Math.min(gradientAccumulationSteps, left), step);
+      yield { step, microBatches: await ledger.awaitData(taken) };
     }
   } finally {
     await batches.return(undefined);

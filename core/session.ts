@@ -68,6 +68,10 @@ export class RunState implements Run {
     return this.evaluateNow();
   }
 
+  get millisecondsAwaitingData(): number {
+    return this.accounts.millisecondsAwaitingData;
+  }
+
   ledger(of: 'run' | 'step' = 'run') {
     return this.accounts.entries(of);
   }

@@ -54,6 +54,7 @@ export const metrics = definePlugin({
         stopReason: run.signal.aborted ? String(run.signal.reason) : null,
         error,
         seconds: now() - seconds.setup,
+        millisecondsAwaitingData: run.millisecondsAwaitingData,
         tokens,
         tokensPerSecond: tokens / ((seconds.end || now()) - seconds.begin),
         peakBytes: process.resourceUsage().maxRSS * 1024,

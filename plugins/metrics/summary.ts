@@ -15,6 +15,8 @@ export interface Summary {
   readonly error: { readonly code: string; readonly message: string } | null;
   /** From the moment that its services existed. */
   readonly seconds: number;
+  /** How long steps waited for their batches, of those seconds: the data is too slow where this is a part of them. */
+  readonly millisecondsAwaitingData: number;
   /** Tokens put into the model while training, and how many that was a second, evaluations included. */
   readonly tokens: number;
   readonly tokensPerSecond: number;

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { type Batch, Clock, DataSource } from 'mooring';
 import { toyRun } from 'mooring/testing';
 import { Ledger } from '../../core/ledger.ts';
 import { plugin } from './support.ts';
@@ -94,6 +95,45 @@ test('the account of a step starts anew, that of the run goes on', () => {
   }
   expect(ledger.entries('step')).toMatchObject([{ calls: 1, milliseconds: 3 }]);
   expect(ledger.entries('run')).toMatchObject([{ calls: 3, milliseconds: 6 }]);
+});
+
+test('a step that waits for its batch is charged with the wait, failed or not', async () => {
+  const { ledger, pass } = byHand();
+  const arriving = async (milliseconds: number) => {
+    await undefined;
+    pass(milliseconds);
+    return 'batch';
+  };
+  pass(100);
+  expect(await ledger.awaitData(arriving(3))).toBe('batch');
+  await expect(ledger.awaitData(arriving(4).then(() => Promise.reject(new TypeError('boom'))))).rejects.toThrow('boom');
+  expect(ledger.millisecondsAwaitingData).toBe(7);
+});
+
+test('a run says how long its steps waited for their batches', async () => {
+  const now = { milliseconds: 0 };
+  const waits: number[] = [];
+  const slow = plugin('slow', ({ hooks, provide, decorate }) => {
+    provide(Clock, { replaces: 'core', uses: {}, create: () => ({ now: () => now.milliseconds }) });
+    decorate(DataSource, {
+      uses: {},
+      create: (inner) => ({
+        ...inner,
+        async *open(position): AsyncIterableIterator<Batch> {
+          for await (const batch of inner.open(position)) {
+            if (batch.position === 0) now.milliseconds += 5;
+            yield batch;
+          }
+        },
+      }),
+    });
+    hooks.stepEnd.tap(({ step }) => {
+      if (step.index === 1) now.milliseconds += 1000;
+    });
+    hooks.trainEnd.tap(({ run }) => void waits.push(run.millisecondsAwaitingData));
+  });
+  await toyRun([slow], { steps: 2 }).trainer.train();
+  expect(waits).toEqual([5]);
 });
 
 test('a tap that fails is charged too, and closes its account', async () => {
