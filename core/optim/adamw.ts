@@ -21,6 +21,9 @@ const savedSchema = z.strictObject({ steps: z.record(z.string(), z.int().positiv
  * torch's AdamW (Loshchilov and Hutter 2019): decay by `1 - learningRate * weightDecay` before the step, on the
  * parameters that are decayed, and an epsilon that the bias correction does not scale. A parameter gets its state with
  * its first gradient. `scale` multiplies the gradients.
+ * On the native engine 100M parameters take 70 ms, decay 29 more, and a scale below 1 another 22: each is one pass at the
+ * speed of the memory (`tests/bench/optimizer.ts`). Decaying in place, by `ResourceScatterMul` or
+ * `ResourceApplyProximalGradientDescent`, took 74 and 57 ms.
  */
 export function createAdamW(options: {
   readonly store: ParameterStore;
