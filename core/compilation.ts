@@ -11,7 +11,7 @@ import type { Log } from './tokens.ts';
 /** Runs blocks eagerly or compiled, as `train.compile` says. */
 export interface Compilation {
   readonly runner: BlockRunner;
-  /** Decides for `auto`, once the first step's batches are known. */
+  /** Decides, once the first step's batches are known: what runs before it runs once, and eagerly. */
   begin(step: Step, microBatches: readonly Batch[]): void;
   /** Says what was compiled, after the first step that compiled anything. */
   report(): void;
@@ -45,7 +45,7 @@ export function createCompilation(options: {
           refuse: once(log),
         })
       : eagerBlocks;
-  let chosen = mode === 'on' ? compiled : eagerBlocks;
+  let chosen = eagerBlocks;
   let isReported = false;
 
   return {
@@ -54,6 +54,7 @@ export function createCompilation(options: {
       backward: (run, residuals, flowing) => chosen.backward(run, residuals, flowing),
     },
     begin(step, microBatches) {
+      if (mode === 'on') chosen = compiled;
       if (mode !== 'auto' || step.index > 1) return;
       const work = workOf(model, inputTokens(microBatches)) * step.steps;
       if (work >= worthwhile) chosen = compiled;
