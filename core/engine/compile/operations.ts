@@ -14,18 +14,21 @@ type ShapeOf = (inputs: readonly Value[], attribute: (name: string) => unknown) 
 
 const rules: Record<string, OperationRule> = {};
 
-define('Add AddV2 Sub Mul Div RealDiv Maximum Minimum Pow SquaredDifference FloorDiv', 'z', broadcast);
+define('Add AddV2 Sub Mul Div RealDiv Maximum Minimum Pow SquaredDifference FloorDiv FloorMod Atan2', 'z', broadcast);
+define('AddN', 'sum', same);
 define('Equal NotEqual Greater GreaterEqual Less LessEqual', 'z', broadcast, { type: types.bool });
 define('LogicalAnd LogicalOr', 'z', broadcast, { hasT: false });
-define('Exp Log Log1p Expm1 Neg Square Sqrt Rsqrt Reciprocal Sigmoid Tanh Erf Abs Sign Sin Cos Floor', 'y', same);
-define('ZerosLike OnesLike', 'y', same);
-define('IsNan', 'y', same, { type: types.bool });
+define('Exp Log Log1p Expm1 Neg Square Sqrt Rsqrt Reciprocal Sigmoid Tanh Erf Abs Sign Floor Ceil Round', 'y', same);
+define('Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh Acosh Atanh ZerosLike OnesLike', 'y', same);
+define('IsNan IsInf IsFinite', 'y', same, { type: types.bool });
 define('LogicalNot', 'y', same, { hasT: false });
 define('Cast', 'y', same, { type: (_, attribute) => attribute('DstT') as number, hasT: false });
-define('Relu Relu6 Elu Softplus', 'activations', same);
+define('Relu Relu6 Elu Selu LeakyRelu Softplus', 'activations', same);
+define('EluGrad', 'backprops', same);
 define('Softmax', 'softmax', same);
 define('LogSoftmax', 'logsoftmax', same);
-define('Identity', 'output', same);
+define('Identity ReverseV2 TensorScatterUpdate', 'output', same);
+define('Cumsum Cumprod', 'out', same);
 define('Select SelectV2', 'output', ([, chosen]) => shape(chosen), { type: ([, chosen]) => (chosen as Value).type });
 define('Sum Mean Max Min Prod', 'output', ([x, axes], attribute) => reduced(x, ints(axes), attribute('keep_dims')));
 define('All Any', 'output', ([x, axes], attribute) => reduced(x, ints(axes), attribute('keep_dims')), { hasT: false });
@@ -43,7 +46,7 @@ define('ExpandDims', 'output', ([x, axis]) => {
 });
 define('Transpose', 'y', ([x, order]) => ints(order).map((axis) => shape(x)[axis] as number));
 define('Tile', 'output', ([x, repeats]) => shape(x).map((size, axis) => size * (ints(repeats)[axis] as number)));
-define('Pad PadV2', 'output', ([x, paddings]) =>
+define('Pad PadV2 MirrorPad', 'output', ([x, paddings]) =>
   shape(x).map((size, axis) => size + (ints(paddings)[2 * axis] as number) + (ints(paddings)[2 * axis + 1] as number)),
 );
 define('Slice', 'output', ([x, begin, size]) =>
@@ -60,6 +63,16 @@ define('ConcatV2', 'output', (inputs) => {
 define('Pack', 'output', (inputs, attribute) =>
   shape(inputs[0]).toSpliced(attribute('axis') as number, 0, inputs.length),
 );
+define(
+  'Range',
+  'output',
+  (bounds) => {
+    const [start, stop, step] = bounds.flatMap(ints) as [number, number, number];
+    return [Math.max(0, Math.ceil((stop - start) / step))];
+  },
+  { hasT: false },
+);
+define('LinSpace', 'output', ([, , count]) => ints(count));
 define('Fill', 'output', ([dims]) => ints(dims), { type: ([, value]) => (value as Value).type });
 define('BroadcastTo', 'output', ([, dims]) => ints(dims));
 define(
@@ -71,6 +84,15 @@ define(
   },
   { hasT: false },
 );
+define(
+  'GatherNd',
+  'output',
+  ([x, indices]) => [...shape(indices).slice(0, -1), ...shape(x).slice(shape(indices).at(-1))],
+  {
+    hasT: false,
+  },
+);
+define('ScatterNd', 'output', ([, , dims]) => ints(dims), { type: ([, updates]) => (updates as Value).type });
 define('UnsortedSegmentSum', 'output', ([x, ids, count]) => [
   ints(count)[0] as number,
   ...shape(x).slice(shape(ids).length),
