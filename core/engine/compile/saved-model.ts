@@ -118,7 +118,8 @@ function node(name: string, operation: string, inputs: readonly string[], attrib
 
 function constantNode(name: string, { shape, type, values }: Constant): Message {
   const tensor = new Message().int(1, type).message(2, shapeOf({ shape, type }));
-  const isUniform = type === types.float32 && values.length > 1 && Array.from(values).every((one) => one === values[0]);
+  const isUniform =
+    type === types.float32 && values.length > 1 && Array.from(values).every((one) => Object.is(one, values[0]));
   // TensorFlow repeats a single value over the whole shape
   if (isUniform) tensor.bytes(5, bytesOf(types.float32, [values[0] as number]));
   else tensor.bytes(4, bytesOf(type, values));
