@@ -46,10 +46,10 @@ export class Compiler {
       const started = performance.now();
       try {
         const session = load(backend, bytes);
-        const results = backend.runSavedModel(session, [...tensors], infos, names);
         this.sessions.set(digest, session);
-        return results;
+        return backend.runSavedModel(session, [...tensors], infos, names);
       } catch (cause) {
+        this.drop(digest);
         throw failure('COMPILE_FAILED', { reason: firstLine(cause) }, { cause });
       } finally {
         this.milliseconds += performance.now() - started;
@@ -59,8 +59,13 @@ export class Compiler {
   }
 
   dispose(): void {
-    for (const session of this.sessions.values()) this.backend.deleteSavedModel(session);
-    this.sessions.clear();
+    for (const digest of this.sessions.keys()) this.drop(digest);
+  }
+
+  private drop(digest: string): void {
+    const session = this.sessions.get(digest);
+    if (session !== undefined) this.backend.deleteSavedModel(session);
+    this.sessions.delete(digest);
   }
 }
 
