@@ -4,6 +4,7 @@ import { createCompiledBlocks } from './compiled-blocks.ts';
 import type { TrainSettings } from './config.ts';
 import { Compiler } from './engine/compile/compile.ts';
 import type { Engine } from './engine/engine.ts';
+import type { MooringError } from './errors.ts';
 import type { Step } from './hook-arguments.ts';
 import type { Model } from './model.ts';
 import type { Log } from './tokens.ts';
@@ -80,12 +81,13 @@ function workOf({ parameters }: Model, tokens: number): number {
   return 8 * count * tokens;
 }
 
-/** Warns of each reason once, with the first block that it holds for. */
-function once(log: Log): (block: string, error: Error) => void {
+/** Warns of each reason once, with the first block that it holds for and the plugin whose tap gave it. */
+function once(log: Log): (block: string, error: MooringError) => void {
   const seen = new Set<string>();
-  return (block, { message }) => {
-    if (seen.has(message)) return;
-    seen.add(message);
-    log.warn({ block }, `compile: ${block}, and others like it, run eagerly. ${message}`);
+  return (block, { message, place: { plugin } }) => {
+    const reason = plugin === undefined ? message : `Of the plugin ${plugin}: ${message}`;
+    if (seen.has(reason)) return;
+    seen.add(reason);
+    log.warn({ block }, `compile: ${block}, and others like it, run eagerly. ${reason}`);
   };
 }

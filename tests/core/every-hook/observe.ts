@@ -1,5 +1,5 @@
 import { definePlugin, type Gradients, ParameterStore, type Plugin, type StepRecord, type TrainResult } from 'mooring';
-import { toyRun } from 'mooring/testing';
+import { type ToyRun, toyRun } from 'mooring/testing';
 
 /** What one hook is shown to do. */
 export interface Case {
@@ -16,6 +16,7 @@ export interface Observed {
   /** The weights before and after training. */
   readonly initial: Readonly<Record<string, number[]>>;
   readonly final: Readonly<Record<string, number[]>>;
+  readonly logged: ToyRun['logged'];
 }
 
 /** Trains the toy beside the given plugins, and writes down what comes of it. */
@@ -42,9 +43,10 @@ export async function observe(
       hooks.trainEnd.tap(readWeights);
     },
   });
-  const result = await toyRun([...plugins, observer()], { steps: 1, ...train }, output).trainer.train();
+  const { trainer, logged } = toyRun([...plugins, observer()], { steps: 1, ...train }, output);
+  const result = await trainer.train();
   const [initial = {}, final = {}] = weights;
-  return { result, records, gradients, initial, final };
+  return { result, records, gradients, initial, final, logged };
 }
 
 /** The sum of the products of two lists. */
