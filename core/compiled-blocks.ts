@@ -1,8 +1,9 @@
 import type * as tf from '@tensorflow/tfjs';
 import { type BlockRun, type BlockRunner, eagerBlocks } from './block-runner.ts';
 import type { Compiler, Executable } from './engine/compile/compile.ts';
-import { type Value, walk } from './engine/compile/graph.ts';
+import type { Value } from './engine/compile/graph.ts';
 import { type SplitOutputs, splitProducts } from './engine/compile/products.ts';
+import { residualsOf } from './engine/compile/residuals.ts';
 import type { NativeBackend } from './engine/native.ts';
 import { MooringError } from './errors.ts';
 import { recordBlock } from './record-block.ts';
@@ -88,8 +89,8 @@ export function createCompiledBlocks(options: {
     const recording = recordBlock(backend, run);
     const outputs = recording.outputs.map(([, value]) => value);
     const wanted = recording.gradients.map(([, value]) => value);
-    const residuals = recompute === 'none' ? crossing(wanted, recording.isForward) : [];
-    const isGiven = (value: Value) => residuals.includes(value);
+    const residuals = recompute === 'none' ? residualsOf(wanted, recording.isForward, isHidden) : [];
+    const isGiven = (value: Value) => residuals.some((residual) => residual === value);
     const gradients = splitProducts(wanted, isGiven);
     const backwardResults = gradients.operands.filter((value) => value.kind === 'result' && !isGiven(value));
     const backward = compiler.executable(backwardResults, isGiven);
@@ -102,19 +103,14 @@ export function createCompiledBlocks(options: {
       gradients,
       backward,
       backwardResults,
-      needsHidden: read.some((value) => value.kind === 'input' && value.name === 'input:hidden'),
+      needsHidden: read.some(isHidden),
     };
   }
 }
 
-/** What the backward part reads of the forward part. */
-function crossing(wanted: readonly Value[], isForward: (value: Value) => boolean): Value[] {
-  const found: Value[] = [];
-  const note = (value: Value) => {
-    if (isForward(value)) found.push(value);
-  };
-  walk(wanted, note, isForward);
-  return found;
+/** What a block reads of the one below, which would else be freed. */
+function isHidden(value: Value): boolean {
+  return value.kind === 'input' && value.name === 'input:hidden';
 }
 
 /** Finds the tensor of an input or of what is `given`; reads each parameter that is asked for once, and frees the reads. */

@@ -7,6 +7,8 @@ export interface OperationRule {
   readonly output: string;
   /** Whether it has the type attribute `T`, which tfjs leaves to be inferred and a function must state. */
   readonly hasT: boolean;
+  /** Whether each element of the result comes from one element of each operand, so that making it again costs little. */
+  readonly isElementwise: boolean;
   readonly specs: (inputs: readonly Value[], attribute: (name: string) => unknown) => readonly TensorSpec[];
 }
 
@@ -25,10 +27,11 @@ define('LogicalNot', 'y', same, { hasT: false });
 define('Cast', 'y', same, { type: (_, attribute) => attribute('DstT') as number, hasT: false });
 define('Relu Relu6 Elu Selu LeakyRelu Softplus', 'activations', same);
 define('EluGrad', 'backprops', same);
-define('Softmax', 'softmax', same);
-define('LogSoftmax', 'logsoftmax', same);
-define('Identity ReverseV2 TensorScatterUpdate', 'output', same);
-define('Cumsum Cumprod', 'out', same);
+define('Softmax', 'softmax', alike);
+define('LogSoftmax', 'logsoftmax', alike);
+define('Identity', 'output', same);
+define('ReverseV2 TensorScatterUpdate', 'output', alike);
+define('Cumsum Cumprod', 'out', alike);
 define('Select SelectV2', 'output', ([, chosen]) => shape(chosen), { type: ([, chosen]) => (chosen as Value).type });
 define('Sum Mean Max Min Prod', 'output', ([x, axes], attribute) => reduced(x, ints(axes), attribute('keep_dims')));
 define('All Any', 'output', ([x, axes], attribute) => reduced(x, ints(axes), attribute('keep_dims')), { hasT: false });
@@ -103,12 +106,14 @@ define('OneHot', 'output', ([indices, depth]) => [...shape(indices), ints(depth)
 rules.SplitV = {
   output: 'output',
   hasT: true,
+  isElementwise: false,
   specs: ([x, sizes, axis]) =>
     ints(sizes).map((size) => ({ shape: shape(x).with(ints(axis)[0] as number, size), type: (x as Value).type })),
 };
 rules.Unpack = {
   output: 'output',
   hasT: true,
+  isElementwise: false,
   specs: ([x], attribute) =>
     Array.from({ length: attribute('num') as number }, () => ({
       shape: shape(x).toSpliced(attribute('axis') as number, 1),
@@ -134,6 +139,7 @@ function define(
   const rule: OperationRule = {
     output,
     hasT,
+    isElementwise: shapeOf === broadcast || shapeOf === same,
     specs: (inputs, attribute) => [
       { shape: shapeOf(inputs, attribute), type: typeof type === 'number' ? type : type(inputs, attribute) },
     ],
@@ -148,6 +154,11 @@ function shape(value: Value | undefined): readonly number[] {
 /** The values of an operand that says axes, sizes or the like: tfjs always makes them constants. */
 function ints(value: Value | undefined): number[] {
   return Array.from((value as Constant).values);
+}
+
+/** The same shape, whose elements come from several of the operand's. */
+function alike([x]: readonly Value[]): readonly number[] {
+  return shape(x);
 }
 
 function same([x]: readonly Value[]): readonly number[] {
