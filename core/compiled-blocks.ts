@@ -89,9 +89,10 @@ export function createCompiledBlocks(options: {
     const recording = recordBlock(backend, run);
     const outputs = recording.outputs.map(([, value]) => value);
     const wanted = recording.gradients.map(([, value]) => value);
-    const residuals = recompute === 'none' ? residualsOf(wanted, recording.isForward, isHidden) : [];
+    const gradients = splitProducts(wanted);
+    const residuals = recompute === 'none' ? residualsOf(gradients.operands, recording.isForward, isHidden) : [];
     const isGiven = (value: Value) => residuals.some((residual) => residual === value);
-    const gradients = splitProducts(wanted, isGiven);
+
     const backwardResults = gradients.operands.filter((value) => value.kind === 'result' && !isGiven(value));
     const backward = compiler.executable(backwardResults, isGiven);
     const read = [...backward.arguments, ...gradients.operands];

@@ -11,23 +11,26 @@ export interface SplitOutputs {
   finish(backend: NativeBackend, tensorOf: (operand: Value) => tf.Tensor): tf.Tensor[];
 }
 
+/** From how many elements of a transposed operand on a product is taken out: the logits of a head, and nothing of layers. */
+const largeElements = 2 ** 21;
+
 /**
  * The gradient of a head's weight ends in a product with a transposed matrix of `[tokens, vocabulary]`, which XLA's CPU
- * backend copies first: 128 GFLOP/s where TensorFlow's own kernel, which reads it in place, has 200 (2 cores, 512 tokens).
- * So such products, and sums of them, are taken out of the executable where the transposed matrix is `isGiven` to it;
- * where it is computed inside, XLA transposes it on the way and is as fast.
+ * backend copies first: 128 GFLOP/s where TensorFlow's own kernel, which reads it in place, has 200 (2 cores, 512 tokens
+ * of 8192 words). So such products, and sums of them, are taken out of the executable.
  */
-export function splitProducts(outputs: readonly Value[], isGiven: (value: Value) => boolean): SplitOutputs {
+export function splitProducts(outputs: readonly Value[]): SplitOutputs {
   const readers = new Map<Value, number>();
   walk(outputs, (value) => {
     if (value.kind !== 'result') return;
     for (const input of new Set(value.operation.inputs)) readers.set(input, (readers.get(input) ?? 0) + 1);
   });
   const isApart = (value: Value): value is Result => {
-    if (value.kind !== 'result' || isGiven(value)) return false;
+    if (value.kind !== 'result') return false;
     if ((readers.get(value) ?? 0) !== (outputs.includes(value) ? 0 : 1)) return false;
     const { name, inputs, attributes } = value.operation;
-    if (name === 'BatchMatMulV2') return attributeOf(attributes)('adj_x') === true && isGiven(inputs[0] as Value);
+    if (name === 'BatchMatMulV2')
+      return attributeOf(attributes)('adj_x') === true && elements(inputs[0] as Value) >= largeElements;
     return (name === 'Add' || name === 'AddV2') && inputs.some(isApart);
   };
   const operands = new Set<Value>();
@@ -48,4 +51,8 @@ export function splitProducts(outputs: readonly Value[], isGiven: (value: Value)
       return tf.tidy(() => outputs.map(made));
     },
   };
+}
+
+function elements({ shape }: Value): number {
+  return shape.reduce((product, size) => product * size, 1);
 }

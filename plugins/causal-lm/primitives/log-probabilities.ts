@@ -56,9 +56,8 @@ function differentiableFigures(prediction: Prediction, purpose: FigurePurpose): 
 
 /** Figures, and what their gradients need of each chunk: maxima, sums, expected rows and, where they fit, exponentials. */
 function keptFigures(prediction: Prediction, { names, isWeightFrozen }: FigurePurpose) {
-  const vocabulary = prediction.weight.shape[0] as number;
-  const keepsExponentials = !isWeightFrozen && prediction.label.size * vocabulary <= keptElements;
-  const parts = chunksOf(prediction).map((chunk) => {
+  const keepsExponentials = isKeptWhole(prediction, isWeightFrozen);
+  const parts = chunksOf(prediction, keepsExponentials).map((chunk) => {
     const soft = soften(chunk);
     const expected = expectedRow(chunk, soft);
     const kept = [soft.max, soft.sum, expected, ...(keepsExponentials ? [soft.exponentials] : [])];
@@ -121,28 +120,23 @@ function figuresOf(
 
 /** `kept` is what `keptFigures` keeps, chunk after chunk, or nothing at all. */
 function gradients(prediction: Prediction, dy: tf.Tensor, kept: tf.Tensor[], isWeightFrozen: boolean): tf.Tensor[] {
-  const { hidden, weight, label } = prediction;
   const column = tf.expandDims(dy, 1); // [tokens, 1]
-  const vocabulary = weight.shape[0] as number;
-  let dWeight = isWeightFrozen
-    ? undefined
-    : tf.unsortedSegmentSum(tf.mul(hidden, column), label as tf.Tensor1D, vocabulary);
-  const chunks = chunksOf(prediction, column);
+  const chunks = chunksOf({ ...prediction, dy: column }, isKeptWhole(prediction, isWeightFrozen));
+  const each = kept.length / chunks.length;
+  let dWeight: tf.Tensor | undefined;
   const dHidden = chunks.map((chunk, at) => {
-    const own = kept.slice((at * kept.length) / chunks.length, ((at + 1) * kept.length) / chunks.length);
+    const own = kept.slice(at * each, (at + 1) * each);
     const [dChunk, dPart] = tf.tidy(() => chunkGradients(chunk, own, isWeightFrozen));
-    if (dWeight !== undefined && dPart !== undefined) {
-      const sum = tf.add(dPart, dWeight);
-      tf.dispose([dWeight, dPart]);
-      dWeight = sum;
-    }
+    const sum = dWeight === undefined || dPart === undefined ? dPart : tf.add(dWeight, dPart);
+    if (sum !== dPart) tf.dispose([dWeight as tf.Tensor, dPart as tf.Tensor]);
+    dWeight = sum;
     return dChunk;
   });
   return dWeight === undefined ? [join(dHidden)] : [join(dHidden), dWeight];
 }
 
 function chunkGradients(
-  chunk: Chunk,
+  chunk: Prediction & { readonly dy: tf.Tensor },
   [max, sum, expected, exponentials]: tf.Tensor[],
   isWeightFrozen: boolean,
 ): [dHidden: tf.Tensor, dWeight?: tf.Tensor] {
@@ -152,9 +146,9 @@ function chunkGradients(
   const row = expected ?? expectedRow(chunk, made);
   const dHidden = tf.mul(tf.sub(tf.gather(weight, label as tf.Tensor1D), row), dy);
   if (isWeightFrozen) return [dHidden];
-  // dividing rows of `hidden` by the sum instead of the exponentials keeps one pass over [chunk, vocabulary]
-  const share = tf.neg(tf.div(dy, made.sum)); // [chunk, 1]
-  return [dHidden, tf.matMul(made.exponentials as tf.Tensor2D, tf.mul(hidden, share) as tf.Tensor2D, true, false)];
+  const hit = tf.oneHot(label as tf.Tensor1D, weight.shape[0] as number, 1, 0, 'float32');
+  const dLogits = tf.mul(tf.sub(hit, tf.div(made.exponentials, made.sum)), dy); // [chunk, vocabulary]
+  return [dHidden, tf.matMul(dLogits as tf.Tensor2D, hidden as tf.Tensor2D, true, false)];
 }
 
 /** `[chunk]` from `[chunk, vocabulary]` */
@@ -167,25 +161,21 @@ function labelLogits(logits: tf.Tensor, label: tf.Tensor): tf.Tensor {
   return tf.gather(tf.reshape(logits, [-1]), tf.add(label, starts) as tf.Tensor1D);
 }
 
-interface Chunk extends Prediction {
-  /** `[chunk, 1]` */
-  readonly dy: tf.Tensor;
+/** Tokens in equal parts, none larger than `chunkElements` allow; or all in one, where it is kept anyway. */
+function chunksOf<Parts extends Prediction>(given: Parts, isWhole = false): Parts[] {
+  const { weight, ...rowwise } = given;
+  const tokens = given.label.size;
+  const most = isWhole ? tokens : Math.max(1, Math.floor(chunkElements / (weight.shape[0] as number)));
+  const size = Math.ceil(tokens / Math.ceil(tokens / most));
+  return Array.from({ length: Math.ceil(tokens / size) }, (_, index) => {
+    const part = (tensor: tf.Tensor) => (size === tokens ? tensor : rowsFrom(tensor, index * size, size));
+    return { ...given, ...Object.fromEntries(Object.entries(rowwise).map(([name, all]) => [name, part(all)])) };
+  });
 }
 
-/** Tokens in equal parts, none larger than `chunkElements` allow. */
-function chunksOf(prediction: Prediction): Prediction[];
-function chunksOf(prediction: Prediction, dy: tf.Tensor): Chunk[];
-function chunksOf({ hidden, weight, label }: Prediction, dy?: tf.Tensor): (Prediction & { dy?: tf.Tensor })[] {
-  const tokens = hidden.shape[0] as number;
-  const most = Math.max(1, Math.floor(chunkElements / (weight.shape[0] as number)));
-  const size = Math.ceil(tokens / Math.ceil(tokens / most));
-  const part = (tensor: tf.Tensor, begin: number) => (size === tokens ? tensor : rowsFrom(tensor, begin, size));
-  return Array.from({ length: Math.ceil(tokens / size) }, (_, index) => ({
-    hidden: part(hidden, index * size),
-    weight,
-    label: part(label, index * size),
-    ...(dy === undefined ? {} : { dy: part(dy, index * size) }),
-  }));
+/** Whether a forward pass keeps the exponentials of all tokens for its backward pass. */
+function isKeptWhole({ weight, label }: Prediction, isWeightFrozen: boolean): boolean {
+  return !isWeightFrozen && label.size * (weight.shape[0] as number) <= keptElements;
 }
 
 function rowsFrom(tensor: tf.Tensor, begin: number, size: number): tf.Tensor {
