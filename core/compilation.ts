@@ -1,22 +1,23 @@
-import { type Batch, inputTokens } from './batch.ts';
 import { type BlockRunner, eagerBlocks } from './block-runner.ts';
 import { createCompiledBlocks } from './compiled-blocks.ts';
 import type { TrainSettings } from './config.ts';
 import { Compiler } from './engine/compile/compile.ts';
 import type { Engine } from './engine/engine.ts';
 import type { MooringError } from './errors.ts';
-import type { Step } from './hook-arguments.ts';
 import type { Model } from './model.ts';
-import type { Log } from './tokens.ts';
+import { chooseShapes, type RowShapes } from './row-shapes.ts';
+import { countTokens, type Rows } from './rows.ts';
+import type { Driver, Log } from './tokens.ts';
 
 /** Runs blocks eagerly or compiled, as `train.compile` says. */
 export interface Compilation {
   readonly runner: BlockRunner;
-  /** Decides, once the first step's batches are known: what runs before it runs once, and eagerly. */
-  begin(step: Step, microBatches: readonly Batch[]): void;
-  /** Says what was compiled, after the first step that compiled anything. */
+  /** Rows in the shape in which they are run. */
+  pad(rows: Rows): Rows;
+  /** Decides, before the first step: what runs before it runs once, and eagerly. */
+  prepare: NonNullable<Driver['prepare']>;
+  /** Says after a step what it compiled, if anything. */
   report(): void;
-  dispose(): void;
 }
 
 /**
@@ -36,48 +37,52 @@ export function createCompilation(options: {
   const mode = engine.native === undefined ? 'off' : train.compile;
   if (train.compile === 'on' && mode === 'off')
     log.warn({ engine: engine.name }, 'compile: only the native engine compiles, so blocks run eagerly');
-  const compiler = engine.native && new Compiler(engine.native.backend);
+  const compiler = engine.native && Compiler.of(engine.native.backend);
+  const { recompute } = train;
   const compiled =
-    engine.native && compiler
-      ? createCompiledBlocks({
-          backend: engine.native.backend,
-          compiler,
-          recompute: train.recompute,
-          refuse: once(log),
-        })
-      : eagerBlocks;
-  let chosen = eagerBlocks;
-  let isReported = false;
+    engine.native &&
+    compiler &&
+    createCompiledBlocks({ backend: engine.native.backend, compiler, recompute, refuse: once(log) });
+  let chosen: BlockRunner = eagerBlocks;
+  let shapes: RowShapes | undefined;
+  const before = compiler?.milliseconds ?? 0;
+  let reported = 0;
 
   return {
     runner: {
       forward: (run) => chosen.forward(run),
       backward: (run, residuals, flowing) => chosen.backward(run, residuals, flowing),
     },
-    begin(step, microBatches) {
-      if (mode === 'on') chosen = compiled;
-      if (mode !== 'auto' || step.index > 1) return;
-      const work = workOf(model, inputTokens(microBatches)) * step.steps;
-      if (work >= worthwhile) chosen = compiled;
-      const decision = chosen === compiled ? 'compiles its blocks' : 'is too short to pay for compiling';
-      log.info({ operations: work }, `compile: auto, a run of ${(work / 1e12).toPrecision(2)} TFLOP ${decision}`);
+    pad: (rows) => shapes?.pad(rows) ?? rows,
+    async prepare({ steps, sample }) {
+      if (mode === 'off' || compiled === undefined) return;
+      const rows = await sample();
+      const work = workOf(model, rows) * steps * train.gradientAccumulationSteps;
+      const isCompiled = mode === 'on' || work >= worthwhile;
+      const decision = isCompiled ? 'compiles its blocks' : 'is too short to pay for compiling';
+      const size = `a run of ${(work / 1e12).toPrecision(2)} TFLOP`;
+      if (mode === 'auto') log.info({ operations: work }, `compile: auto, ${size} ${decision}`);
+      if (!isCompiled) return;
+      chosen = compiled;
+      shapes = chooseShapes(rows.flat());
+      log.info({}, `compile: batches are padded, ${shapes.description}`);
     },
     report() {
-      if (isReported || compiler === undefined || compiler.size === 0) return;
-      isReported = true;
-      const seconds = compiler.milliseconds / 1000;
+      if (compiled === undefined || compiled.executables() === reported) return;
+      reported = compiled.executables();
+      const seconds = ((compiler?.milliseconds ?? 0) - before) / 1000;
       log.info(
-        { executables: compiler.size, seconds },
-        `compile: ${compiler.size} executables in ${seconds.toFixed(1)} s`,
+        { executables: reported, seconds },
+        `compile: ${reported} executables in ${seconds.toFixed(1)} s so far`,
       );
     },
-    dispose: () => compiler?.dispose(),
   };
 }
 
-/** Two operations for each parameter and token forward, four backward, two for a reference. */
-function workOf({ parameters }: Model, tokens: number): number {
+/** Of a mean batch: two operations for each parameter and token forward, four backward, two for a reference. */
+function workOf({ parameters }: Model, batches: readonly (readonly Rows[])[]): number {
   const count = parameters.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  const tokens = batches.flat().reduce((sum, rows) => sum + countTokens(rows), 0) / batches.length;
   return 8 * count * tokens;
 }
 

@@ -35,16 +35,20 @@ export function createCompiledBlocks(options: {
   readonly compiler: Compiler;
   readonly recompute: Recompute;
   readonly refuse: (block: string, error: MooringError) => void;
-}): BlockRunner {
+}): BlockRunner & { executables(): number } {
   const { backend, compiler, recompute, refuse } = options;
   const known = new Map<string, CompiledBlock | undefined>();
+  const ran = new Set<string>();
 
   return {
+    /** How many different executables ran. */
+    executables: () => ran.size,
+
     forward(run) {
       const compiled = compiledOf(run);
       if (compiled === undefined) return eagerBlocks.forward(run);
       const { forward, outputNames, needsHidden } = compiled;
-      const results = withTensors(run, new Map(), (tensorOf) => forward.run(forward.arguments.map(tensorOf)));
+      const results = withTensors(run, new Map(), (tensorOf) => execute(forward, tensorOf));
       const outputs = Object.fromEntries(outputNames.map((name, index) => [name, results[index] as tf.Tensor]));
       return { outputs, residuals: results.slice(outputNames.length), needsHidden };
     },
@@ -55,7 +59,7 @@ export function createCompiledBlocks(options: {
       const { backward, backwardResults, residuals, gradients, gradientNames } = compiled;
       const given = new Map(residuals.map((value, index) => [value, kept[index] as tf.Tensor]));
       const finished = withTensors({ ...run, inputs: { ...run.inputs, flowing } }, given, (tensorOf) => {
-        const results = backward.run(backward.arguments.map(tensorOf));
+        const results = execute(backward, tensorOf);
         for (const [index, value] of backwardResults.entries()) given.set(value, results[index] as tf.Tensor);
         const finished = gradients.finish(backend, tensorOf);
         for (const each of results) if (!finished.includes(each)) each.dispose();
@@ -66,6 +70,11 @@ export function createCompiledBlocks(options: {
       return { hidden: isBelow ? named[0]?.[1] : undefined, parameters: named.slice(isBelow ? 1 : 0) };
     },
   };
+
+  function execute(executable: Executable, tensorOf: (value: Value) => tf.Tensor): tf.Tensor[] {
+    ran.add(executable.digest);
+    return executable.run(executable.arguments.map(tensorOf));
+  }
 
   function compiledOf(run: BlockRun): CompiledBlock | undefined {
     const key = keyOf(run);

@@ -200,6 +200,11 @@ export interface Driver {
   runBlock(block: Block, pass: Pass, inputs: Tensors): Promise<Tensors>;
   /** Frees what forward passes kept for a backward pass that will not come. */
   release(): void;
+  /** Told once, before the first step, how many will come; `sample` gives the rows of some batches, one array for each. */
+  prepare?(coming: {
+    readonly steps: number;
+    readonly sample: () => Promise<readonly (readonly Rows[])[]>;
+  }): Promise<void>;
 }
 
 /** Learning rate of a step, counted from 1, out of `steps`. */

@@ -16,9 +16,8 @@ export function coreServices(hooks: () => Hooks, config: { readonly current: Run
   const plugin = definePlugin({
     name: 'core',
     apiVersion: 1,
-    apply({ hooks: { stepBegin, stepEnd }, provide }) {
+    apply({ hooks: { stepEnd }, provide }) {
       let compilation: Compilation | undefined;
-      stepBegin.tap(({ step, microBatches }) => compilation?.begin(step, microBatches));
       stepEnd.tap(() => compilation?.report());
       provide(Config, { uses: {}, create: () => config.current });
       provide(Tokens.Log, { uses: {}, create: () => log });

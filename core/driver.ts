@@ -14,6 +14,9 @@ interface Kept {
   readonly residuals: readonly tf.Tensor[];
 }
 
+/** What runs blocks, and in which shapes. */
+type Blocks = Pick<Compilation, 'runner' | 'pad' | 'prepare'>;
+
 /**
  * Runs a model block by block. No tape spans blocks, and every block's parameters are read, used and let go between two
  * awaits; how a block runs, and what it keeps for its backward pass, is its runner's.
@@ -22,13 +25,13 @@ export class BlockDriver implements Driver {
   private readonly model: Model;
   private readonly store: ParameterStore;
   private readonly hooks: Hooks;
-  private readonly blocks: Pick<Compilation, 'runner' | 'dispose'>;
+  private readonly blocks: Blocks;
   private readonly extras = new Map<string, Record<string, string>>();
   private readonly prepared = new Map<Rows, Tensors>();
   private readonly tapes = new Map<string, Kept[]>();
   private microStep = 0;
 
-  constructor(model: Model, store: ParameterStore, hooks: Hooks, blocks: Pick<Compilation, 'runner' | 'dispose'>) {
+  constructor(model: Model, store: ParameterStore, hooks: Hooks, blocks: Blocks) {
     this.model = model;
     this.store = store;
     this.hooks = hooks;
@@ -42,7 +45,10 @@ export class BlockDriver implements Driver {
     this.extras.set(block, { ...this.extras.get(block), [local]: spec.name });
   };
 
-  async forward(pass: Pass): Promise<Outputs> {
+  readonly prepare: NonNullable<Driver['prepare']> = (coming) => this.blocks.prepare(coming);
+
+  async forward(asked: Pass): Promise<Outputs> {
+    const pass = { ...asked, rows: this.blocks.pad(asked.rows) };
     const shared = this.sharedInputs(pass.rows);
     const kept: Kept[] = [];
     if (pass.gradient) this.tapes.set(pass.key, kept);
@@ -62,7 +68,7 @@ export class BlockDriver implements Driver {
         tf.dispose(Object.values(masks));
       });
     }
-    return carried;
+    return firstTokens(carried, asked.rows.targets.label.length);
   }
 
   runBlock(block: Block, pass: Pass, inputs: Tensors): Promise<Tensors> {
@@ -87,13 +93,14 @@ export class BlockDriver implements Driver {
     });
   }
 
-  async backward(pass: Pass, gradient: tf.Tensor): Promise<void> {
+  async backward(asked: Pass, gradient: tf.Tensor): Promise<void> {
+    const pass = { ...asked, rows: this.blocks.pad(asked.rows) };
     const { blocks } = this.model;
     const kept = this.tapes.get(pass.key) ?? [];
     const shared = this.sharedInputs(pass.rows);
     const sums = new Map<string, tf.Tensor>();
     const lowest = Math.max(this.lowestTrained(), 0);
-    let flowing = gradient;
+    let flowing = withTokens(gradient, pass.rows.targets.label.length);
     const visit = async (index: number, masks: Tensors) => {
       const { hidden, residuals } = kept[index] as Kept;
       const inputs: Tensors = { ...shared, ...masks, ...(hidden === undefined ? {} : { hidden }) };
@@ -124,10 +131,6 @@ export class BlockDriver implements Driver {
     for (const shared of this.prepared.values()) tf.dispose(Object.values(shared));
     this.tapes.clear();
     this.prepared.clear();
-  }
-
-  dispose(): void {
-    this.blocks.dispose();
   }
 
   private visit(block: Block, pass: Pass, run: () => Tensors): Promise<Tensors> {
@@ -197,6 +200,26 @@ export class BlockDriver implements Driver {
 function disposeKept(kept: Kept | undefined): void {
   kept?.hidden?.dispose();
   tf.dispose([...(kept?.residuals ?? [])]);
+}
+
+/** Outputs of padded rows without those of the targets that padding added. */
+function firstTokens(outputs: Tensors, count: number): Tensors {
+  const cut = (tensor: tf.Tensor) => {
+    if (tensor.shape[0] === count) return tensor;
+    const first = tf.slice(tensor, 0, count);
+    tensor.dispose();
+    return first;
+  };
+  return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, cut(tensor)]));
+}
+
+/** The gradient of padded rows: targets that padding added have none. */
+function withTokens(gradient: tf.Tensor, count: number): tf.Tensor {
+  const missing = count - gradient.size;
+  if (missing === 0) return gradient;
+  const padded = tf.pad(gradient, [[0, missing]]);
+  gradient.dispose();
+  return padded;
 }
 
 /** Adds to a sum by name; takes ownership of `value`. */

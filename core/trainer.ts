@@ -1,10 +1,10 @@
 import type { Batch } from './batch.ts';
+import { beginTraining } from './begin-training.ts';
 import { failure } from './failure.ts';
 import type { Step } from './hook-arguments.ts';
 import { loadModel } from './load-model.ts';
 import { type Figures, reduceFigures, runMicroStep, totalCounts } from './micro-step.ts';
 import { clipCoefficient } from './optim/clip.ts';
-import { checkReference } from './provenance.ts';
 import { readSteps } from './read-steps.ts';
 import { countSteps, type Session } from './session.ts';
 import type { Settings } from './tokens.ts';
@@ -28,7 +28,7 @@ export async function train(session: Session): Promise<void> {
     runner.step = index;
     ledger.beginStep();
 
-    if (index === 1) await checkReference(session, microBatches[0] as Batch);
+    if (index === 1) await beginTraining(session, microBatches[0] as Batch);
     if ((index - 1) % perEpoch === 0) await hooks.epochBegin({ run, epoch });
     await hooks.stepBegin({ step, microBatches });
 

@@ -11,14 +11,28 @@ import { argumentName, encodeFunction, outputName } from './saved-model.ts';
 
 /** A function that XLA has compiled, or will when it first runs. */
 export interface Executable {
+  /** Equal for executables that are one. */
+  readonly digest: string;
   /** What must be given, in this order: inputs of the recording, or results that another executable yields. */
   readonly arguments: readonly Value[];
   /** The caller disposes the results. Throws COMPILE_FAILED. */
   run(tensors: readonly tf.Tensor[]): tf.Tensor[];
 }
 
-/** Turns recordings into executables; equal ones share one, whichever layer they came from. */
+/** How many executables are kept; the oldest goes first, and is made again where it is needed again. */
+const most = 128;
+
+/** Turns recordings into executables; equal ones share one, whichever layer, or run of this process, they came from. */
 export class Compiler {
+  private static readonly shared = new WeakMap<NativeBackend, Compiler>();
+
+  /** The one that all runs of this process share. */
+  static of(backend: NativeBackend): Compiler {
+    const known = Compiler.shared.get(backend) ?? new Compiler(backend);
+    Compiler.shared.set(backend, known);
+    return known;
+  }
+
   private readonly backend: NativeBackend;
   private readonly sessions = new Map<string, number>();
   /** Milliseconds spent so far: loading, and the first runs, in which XLA compiles. */
@@ -46,6 +60,7 @@ export class Compiler {
       const started = performance.now();
       try {
         const session = load(backend, bytes);
+        for (const [oldest] of this.sessions) if (this.sessions.size >= most) this.drop(oldest);
         this.sessions.set(digest, session);
         return backend.runSavedModel(session, [...tensors], infos, names);
       } catch (cause) {
@@ -55,7 +70,7 @@ export class Compiler {
         this.milliseconds += performance.now() - started;
       }
     };
-    return { arguments: args, run };
+    return { digest, arguments: args, run };
   }
 
   dispose(): void {
