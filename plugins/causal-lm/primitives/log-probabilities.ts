@@ -146,7 +146,8 @@ function chunkGradients(
   const row = expected ?? expectedRow(chunk, made);
   const dHidden = tf.mul(tf.sub(tf.gather(weight, label as tf.Tensor1D), row), dy);
   if (isWeightFrozen) return [dHidden];
-  const hit = tf.oneHot(label as tf.Tensor1D, weight.shape[0] as number, 1, 0, 'float32');
+  // wasm has integers in it whatever it is asked for
+  const hit = tf.cast(tf.oneHot(label as tf.Tensor1D, weight.shape[0] as number), 'float32');
   const dLogits = tf.mul(tf.sub(hit, tf.div(made.exponentials, made.sum)), dy); // [chunk, vocabulary]
   return [dHidden, tf.matMul(dLogits as tf.Tensor2D, hidden as tf.Tensor2D, true, false)];
 }
