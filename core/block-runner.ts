@@ -52,7 +52,12 @@ export const eagerBlocks: BlockRunner = {
   backward(run, _, flowing) {
     let found: BlockGradients = { parameters: [] };
     tf.tidy(() => {
-      found = differentiate(run, { flowing, needsValue: false });
+      const { hidden, parameters } = differentiate(run, { flowing, needsValue: false });
+      // a gradient may be a tensor that was given, or that of another
+      found = {
+        hidden: hidden && tf.clone(hidden),
+        parameters: parameters.map(([local, value]) => [local, tf.clone(value)]),
+      };
       return [...(found.hidden === undefined ? [] : [found.hidden]), ...found.parameters.map(([, value]) => value)];
     });
     return found;
@@ -83,7 +88,9 @@ export function differentiate(
     return Object.values(outputs)[0] as tf.Tensor;
   };
   const { grads } = gradientsOf(output, wanted, flowing);
-  const below = wanted.length > reads.length ? grads.shift() : undefined;
+  // a block need not read what comes from below
+  const below =
+    hidden !== undefined && wanted.length > reads.length ? (grads.shift() ?? tf.zerosLike(hidden)) : undefined;
   const parameters = trainable.flatMap((local, at) => {
     const gradient = grads[at];
     return gradient === undefined || gradient === null ? [] : [[local, gradient] as const];

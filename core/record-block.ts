@@ -19,7 +19,8 @@ export interface BlockRecording {
 /** Records a block, and its gradients if the pass has any. Throws the COMPILE_ errors and TAP_NOT_CAPTURABLE. */
 export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecording {
   const outputs = recordOutputs(backend, run);
-  if (!run.pass.gradient) return { outputs, gradients: [], isForward: () => true };
+  const isDifferentiated = run.trainable.length > 0 || run.isAboveTrained;
+  if (!isDifferentiated) return { outputs, gradients: [], isForward: () => true };
   const [[, { shape, type }]] = outputs as [[string, Value]];
   const specs = { ...inputSpecs(run), gradient: { shape, type } };
   return record(backend, specs, ({ tensors, standsFor, operations }) => {
@@ -35,8 +36,16 @@ export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecordi
       },
     });
     const below = gradients.hidden === undefined ? [] : [['hidden', gradients.hidden] as const];
-    const all = [...below, ...gradients.parameters].map(([name, tensor]) => [name, standsFor(tensor)] as const);
     const isForward = (value: Value) => value.kind === 'result' && value.operation.index < end;
+    const seen = new Set<Value>();
+    // a gradient may be an input, a constant, of the forward part or that of another: its tensor must be its own
+    const computed = (tensor: tf.Tensor): Value => {
+      const value = standsFor(tensor);
+      const isOwn = value.kind === 'result' && !isForward(value) && !seen.has(value);
+      seen.add(value);
+      return isOwn ? value : standsFor(backend.executeSingleOutput('Identity', [], [tensor]));
+    };
+    const all = [...below, ...gradients.parameters].map(([name, tensor]) => [name, computed(tensor)] as const);
     return { outputs, gradients: all, isForward };
   });
 }

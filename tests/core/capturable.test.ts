@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { type Block, type BlockScope, definePlugin, Model, type Plugin } from 'mooring';
+import { definePlugin, type Plugin } from 'mooring';
 import { toyRun } from 'mooring/testing';
 import { readInstalled } from '../../core/engine/install/cache.ts';
 import type { PluginContext } from '../../core/plugin.ts';
-import { type Observed, observe } from './every-hook/observe.ts';
+import { compiled, eagerly, expectSame, stacked, warnings } from './compiled.ts';
 import { plugin } from './support.ts';
 
 type Apply = (context: PluginContext<undefined, Record<never, never>>) => void;
@@ -43,10 +43,6 @@ function defineScale(hooks: Parameters<Apply>[0]['hooks']): void {
     define('head', 'scale', { name: 'alpha.scale', shape: [], isDecayed: false }, tf.scalar(0.25));
   });
 }
-
-const train = { engine: 'native', steps: 3 } as const;
-const eagerly = (plugins: Plugin[]) => observe(plugins, { ...train, compile: 'off' });
-const compiled = (plugins: Plugin[]) => observe(plugins, { ...train, compile: 'on' });
 
 const ifInstalled = readInstalled() === undefined ? describe.skip : describe;
 
@@ -87,7 +83,7 @@ ifInstalled.each(['readParameter', 'projection'] as const)('a tap of %s', (hook)
     const inCompiled = seen.splice(0);
     expectSame(run, await eagerly([reading()]));
     expect(inCompiled).toEqual(seen);
-    expect(new Set(seen.map(String)).size).toBeGreaterThanOrEqual(train.steps); // it changes as the model learns
+    expect(new Set(seen.map(String)).size).toBeGreaterThanOrEqual(3); // it changes as the model learns
     expect(warnings(run)).toEqual([expect.stringMatching(new RegExp(`alpha.*${hook}.*eagerly`))]);
   });
 
@@ -223,61 +219,3 @@ ifInstalled('layers', () => {
     expect(await executablesOf(3, [visitor])).toBe(await executablesOf(3));
   });
 });
-
-/** Puts layers that are all alike between the toy's embedding and head. */
-function stacked(layers: number): Plugin {
-  const names = Array.from({ length: layers }, (_, index) => `layer ${index}`);
-  const layer = (name: string): Block => ({
-    name,
-    kind: 'layer',
-    parameters: { weight: `${name}.weight` },
-    modules: { mix: { kind: 'linear', layout: 'out,in', weight: 'weight' } },
-    run: (scope: BlockScope, { hidden }) => ({
-      hidden: tf.add(hidden as tf.Tensor, tf.tanh(scope.linear('mix', hidden as tf.Tensor))),
-    }),
-  });
-  return plugin('stacked', ({ decorate }) => {
-    decorate(Model, {
-      uses: {},
-      create: (toy) => ({
-        ...toy,
-        parameters: [
-          ...toy.parameters,
-          ...names.map((name) => ({ name: `${name}.weight`, shape: [4, 4], isDecayed: true })),
-        ],
-        blocks: [toy.blocks[0] as Block, ...names.map(layer), toy.blocks[1] as Block],
-        async *load() {
-          yield* toy.load();
-          for (const [at, name] of names.entries())
-            yield [`${name}.weight`, tf.mul(tf.eye(4), 0.1 * (at + 1))] as const;
-        },
-      }),
-    });
-  });
-}
-
-/** What the compiler warned of. */
-function warnings({ logged }: Observed): string[] {
-  return logged
-    .filter(({ level, message }) => level === 'warn' && message.startsWith('compile'))
-    .map(({ message }) => message);
-}
-
-/** Records, gradients and weights agree to 1e-5, relative or absolute. */
-function expectSame(one: Observed, other: Observed): void {
-  const numbers = ({ records, gradients, final }: Observed) =>
-    [...records, ...gradients, final].flatMap((each) =>
-      Object.entries(each).map(([name, values]) => [name, [values].flat()] as const),
-    );
-  const [ours, theirs] = [numbers(one), numbers(other)];
-  expect(ours.map(([name]) => name)).toEqual(theirs.map(([name]) => name));
-  const off = ours.filter(([, values], at) => {
-    const wanted = theirs[at]?.[1] as number[];
-    return values.length !== wanted.length || values.some((value, index) => isFar(value, wanted[index] as number));
-  });
-  expect(off).toEqual([]);
-}
-
-function isFar(one: number, other: number): boolean {
-  return !(Math.abs(one - other) <= 1e-5 * Math.max(1, Math.abs(other)));
-}
