@@ -1,5 +1,3 @@
-import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { createTrainer, Driver, type DropoutKey, definePlugin, packBranches, packRows, Reference } from 'mooring';
@@ -8,18 +6,7 @@ import { dpo } from 'mooring/plugins/dpo';
 import { preferenceData } from 'mooring/plugins/preference-data';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { tokenizer } from 'mooring/plugins/tokenizer';
-import { fixture, withModel } from './support.ts';
-
-/** A fixture whose config drops out at every place that its family has. */
-function dropping(name: string): string {
-  const folder = path.join(mkdtempSync(path.join(tmpdir(), 'mooring-dropout-')), name);
-  cpSync(fixture(name), folder, { recursive: true });
-  cpSync(path.resolve(fixture(name), '../../trl/tokenizer'), folder, { recursive: true });
-  const file = path.join(folder, 'config.json');
-  const rates = { attn_pdrop: 0.2, resid_pdrop: 0.2, embd_pdrop: 0.2, attention_dropout: 0.3 };
-  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...rates }));
-  return folder;
-}
+import { dropping, fixture, withModel } from './support.ts';
 
 const sequences = [
   { ids: [5, 6, 7, 8, 9], completionStart: 1 },

@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   createTrainer,
@@ -47,6 +49,17 @@ export function readFigures(folder: string) {
 
 export function fixture(name: string): string {
   return fileURLToPath(new URL(`../../fixtures/models/${name}`, import.meta.url));
+}
+
+/** A copy of a fixture with a tokenizer, whose config drops out at every place that its family has. */
+export function dropping(name: string): string {
+  const folder = path.join(mkdtempSync(path.join(tmpdir(), 'mooring-dropout-')), name);
+  cpSync(fixture(name), folder, { recursive: true });
+  cpSync(path.resolve(fixture(name), '../../trl/tokenizer'), folder, { recursive: true });
+  const file = path.join(folder, 'config.json');
+  const rates = { attn_pdrop: 0.2, resid_pdrop: 0.2, embd_pdrop: 0.2, attention_dropout: 0.3 };
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...rates }));
+  return folder;
 }
 
 const uses = { model: Model, store: ParameterStore, driver: Driver, generator: Generator, engine: Engine } as const;

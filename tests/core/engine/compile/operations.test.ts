@@ -195,7 +195,7 @@ ifInstalled('compiled and run operation by operation it is the same:', () => {
     const size = fc.integer({ min: 1, max: 4 });
     const shape = fc.array(size, { minLength: 1, maxLength: 4 });
     const check = <T>(arbitrary: fc.Arbitrary<T>, property: (value: T) => void) =>
-      fc.assert(fc.property(arbitrary, property), { numRuns: 12 });
+      fc.assert(fc.property(arbitrary, property), { numRuns: 8 });
     const withGradients = (fn: (...xs: tf.Tensor[]) => tf.Tensor): TensorFunction =>
       valueAndGradients({ inputs: [], run: fn });
 
