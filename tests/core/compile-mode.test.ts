@@ -37,6 +37,7 @@ ifInstalled('on the native engine', () => {
     expect(run.result.steps).toBe(2);
     expect(linesOf(run)).toEqual([
       expect.stringMatching(/^info .*auto.*compiles/),
+      expect.stringMatching(/^info .*padded, rows to 4 tokens/),
       expect.stringMatching(/^info .*[1-9]\d* executables/),
     ]);
     expectSame(run, await observe([], { ...native, compile: 'off' }));
@@ -44,7 +45,7 @@ ifInstalled('on the native engine', () => {
 
   test('on compiles also a short run, and off compiles none', async () => {
     const on = await observe([], { ...native, compile: 'on' });
-    expect(linesOf(on)).toEqual([expect.stringMatching(/^info .*executables/)]);
+    expect(linesOf(on)).toEqual([expect.stringMatching(/^info .*padded/), expect.stringMatching(/^info .*executables/)]);
     const off = await observe([stopping()], { ...native, compile: 'off', steps: 1e10 });
     expect(linesOf(off)).toEqual([]);
     expectSame(on, off);
