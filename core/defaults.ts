@@ -1,4 +1,4 @@
-import { type Compilation, createCompilation } from './compilation.ts';
+import { type Compilation, createCompilation } from './blocks/compilation.ts';
 import type { RunConfig } from './config.ts';
 import { BlockDriver } from './driver.ts';
 import { openEngine } from './engine/engine.ts';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
-import { type BlockRun, eagerBlocks } from './block-runner.ts';
-import type { Compilation } from './compilation.ts';
-import { gradientsOf } from './gradients-of.ts';
+import { type BlockRun, eagerBlocks } from './blocks/block-runner.ts';
+import type { Compilation } from './blocks/compilation.ts';
+import { gradientsOf } from './blocks/gradients-of.ts';
 import type { DefineParameter } from './hook-arguments.ts';
 import type { Hooks } from './hooks/registry.ts';
 import type { Block, Model, Outputs, Pass, Tensors } from './model.ts';

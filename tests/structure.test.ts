@@ -48,6 +48,10 @@ test('the kernel imports no engine, and tensors only as types', () => {
   expect(offenders).toEqual([]);
 });
 
+test('the compiler stays under 600 lines', () => {
+  expect(sources('core/engine/compile').reduce((sum, file) => sum + lines(file), 0)).toBeLessThan(600);
+});
+
 test('the trainer stays on a page, the kernel readable in a sitting, and every file short', () => {
   expect(lines('core/trainer.ts')).toBeLessThan(120);
   expect(kernel.reduce((sum, file) => sum + lines(file), 0)).toBeLessThanOrEqual(1500);

@@ -45,7 +45,10 @@ ifInstalled('on the native engine', () => {
 
   test('on compiles also a short run, and off compiles none', async () => {
     const on = await observe([], { ...native, compile: 'on' });
-    expect(linesOf(on)).toEqual([expect.stringMatching(/^info .*padded/), expect.stringMatching(/^info .*executables/)]);
+    expect(linesOf(on)).toEqual([
+      expect.stringMatching(/^info .*padded/),
+      expect.stringMatching(/^info .*executables/),
+    ]);
     const off = await observe([stopping()], { ...native, compile: 'off', steps: 1e10 });
     expect(linesOf(off)).toEqual([]);
     expectSame(on, off);

@@ -65,7 +65,7 @@ export class Compiler {
         return backend.runSavedModel(session, [...tensors], infos, names);
       } catch (cause) {
         this.drop(digest);
-        throw failure('COMPILE_FAILED', { reason: firstLine(cause) }, { cause });
+        throw failure('COMPILE_FAILED', { reason: String(cause).split('\n')[0] as string }, { cause });
       } finally {
         this.milliseconds += performance.now() - started;
       }
@@ -112,8 +112,4 @@ function load(backend: NativeBackend, bytes: Uint8Array): number {
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
-
-function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0] as string;
 }

@@ -9,21 +9,25 @@ export interface OperationRule {
   readonly hasT: boolean;
   /** Whether each element of the result comes from one element of each operand, so that making it again costs little. */
   readonly isElementwise: boolean;
-  readonly specs: (inputs: readonly Value[], attribute: (name: string) => unknown) => readonly TensorSpec[];
+  readonly specs: (inputs: readonly Value[], attribute: Attribute) => readonly TensorSpec[];
 }
 
-type ShapeOf = (inputs: readonly Value[], attribute: (name: string) => unknown) => readonly number[];
+type Attribute = (name: string) => unknown;
+
+/** The shape of the output, or those of several. */
+type ShapesOf = (inputs: readonly Value[], attribute: Attribute) => readonly number[] | readonly (readonly number[])[];
 
 const rules: Record<string, OperationRule> = {};
+const noT = { hasT: false };
 
 define('Add AddV2 Sub Mul Div RealDiv Maximum Minimum Pow SquaredDifference FloorDiv FloorMod Atan2', 'z', broadcast);
 define('AddN', 'sum', same);
 define('Equal NotEqual Greater GreaterEqual Less LessEqual', 'z', broadcast, { type: types.bool });
-define('LogicalAnd LogicalOr', 'z', broadcast, { hasT: false });
+define('LogicalAnd LogicalOr', 'z', broadcast, noT);
 define('Exp Log Log1p Expm1 Neg Square Sqrt Rsqrt Reciprocal Sigmoid Tanh Erf Abs Sign Floor Ceil Round', 'y', same);
 define('Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh Acosh Atanh ZerosLike OnesLike', 'y', same);
 define('IsNan IsInf IsFinite', 'y', same, { type: types.bool });
-define('LogicalNot', 'y', same, { hasT: false });
+define('LogicalNot', 'y', same, noT);
 define('Cast', 'y', same, { type: (_, attribute) => attribute('DstT') as number, hasT: false });
 define('Relu Relu6 Elu Selu LeakyRelu Softplus', 'activations', same);
 define('EluGrad', 'backprops', same);
@@ -34,7 +38,7 @@ define('ReverseV2 TensorScatterUpdate', 'output', alike);
 define('Cumsum Cumprod', 'out', alike);
 define('Select SelectV2', 'output', ([, chosen]) => shape(chosen), { type: ([, chosen]) => (chosen as Value).type });
 define('Sum Mean Max Min Prod', 'output', ([x, axes], attribute) => reduced(x, ints(axes), attribute('keep_dims')));
-define('All Any', 'output', ([x, axes], attribute) => reduced(x, ints(axes), attribute('keep_dims')), { hasT: false });
+define('All Any', 'output', ([x, axes], attribute) => reduced(x, ints(axes), attribute('keep_dims')), noT);
 define('ArgMax ArgMin', 'output', ([x, axis]) => reduced(x, ints(axis), false), { type: types.int32 });
 define('MatMul', 'product', ([a, b], attribute) =>
   product(shape(a), shape(b), attribute('transpose_a'), attribute('transpose_b')),
@@ -66,35 +70,12 @@ define('ConcatV2', 'output', (inputs) => {
 define('Pack', 'output', (inputs, attribute) =>
   shape(inputs[0]).toSpliced(attribute('axis') as number, 0, inputs.length),
 );
-define(
-  'Range',
-  'output',
-  (bounds) => {
-    const [start, stop, step] = bounds.flatMap(ints) as [number, number, number];
-    return [Math.max(0, Math.ceil((stop - start) / step))];
-  },
-  { hasT: false },
-);
+define('Range', 'output', counted, noT);
 define('LinSpace', 'output', ([, , count]) => ints(count));
 define('Fill', 'output', ([dims]) => ints(dims), { type: ([, value]) => (value as Value).type });
 define('BroadcastTo', 'output', ([, dims]) => ints(dims));
-define(
-  'GatherV2',
-  'output',
-  ([x, indices, axis], attribute) => {
-    const at = ints(axis)[0] as number;
-    return shape(x).toSpliced(at, 1, ...shape(indices).slice(attribute('batch_dims') as number));
-  },
-  { hasT: false },
-);
-define(
-  'GatherNd',
-  'output',
-  ([x, indices]) => [...shape(indices).slice(0, -1), ...shape(x).slice(shape(indices).at(-1))],
-  {
-    hasT: false,
-  },
-);
+define('GatherV2', 'output', gathered, noT);
+define('GatherNd', 'output', ([x, at]) => [...shape(at).slice(0, -1), ...shape(x).slice(shape(at).at(-1))], noT);
 define('ScatterNd', 'output', ([, , dims]) => ints(dims), { type: ([, updates]) => (updates as Value).type });
 define('UnsortedSegmentSum', 'output', ([x, ids, count]) => [
   ints(count)[0] as number,
@@ -103,48 +84,35 @@ define('UnsortedSegmentSum', 'output', ([x, ids, count]) => [
 define('OneHot', 'output', ([indices, depth]) => [...shape(indices), ints(depth)[0] as number], {
   type: ([, , on]) => (on as Value).type,
 });
-rules.SplitV = {
-  output: 'output',
-  hasT: true,
-  isElementwise: false,
-  specs: ([x, sizes, axis]) =>
-    ints(sizes).map((size) => ({ shape: shape(x).with(ints(axis)[0] as number, size), type: (x as Value).type })),
-};
-rules.Unpack = {
-  output: 'output',
-  hasT: true,
-  isElementwise: false,
-  specs: ([x], attribute) =>
-    Array.from({ length: attribute('num') as number }, () => ({
-      shape: shape(x).toSpliced(attribute('axis') as number, 1),
-      type: (x as Value).type,
-    })),
-};
+define('SplitV', 'output', ([x, sizes, axis]) =>
+  ints(sizes).map((size) => shape(x).with(ints(axis)[0] as number, size)),
+);
+define('Unpack', 'output', ([x], attribute) =>
+  Array.from({ length: attribute('num') as number }, () => shape(x).toSpliced(attribute('axis') as number, 1)),
+);
 
 /** By TensorFlow's name of the operation. One that is not here cannot be compiled. */
 export const operationRules: Readonly<Record<string, OperationRule>> = rules;
 
 /** Looks an attribute of a recorded operation up. */
-export function attributeOf(attributes: readonly OpAttribute[]): (name: string) => unknown {
+export function attributeOf(attributes: readonly OpAttribute[]): Attribute {
   return (name) => attributes.find((attribute) => attribute.name === name)?.value;
 }
 
 function define(
   names: string,
   output: string,
-  shapeOf: ShapeOf,
-  options: { type?: number | ((...args: Parameters<ShapeOf>) => number); hasT?: boolean } = {},
+  shapesOf: ShapesOf,
+  options: { type?: number | ((inputs: readonly Value[], attribute: Attribute) => number); hasT?: boolean } = {},
 ): void {
   const { type = ([x]: readonly Value[]) => (x as Value).type, hasT = true } = options;
-  const rule: OperationRule = {
-    output,
-    hasT,
-    isElementwise: shapeOf === broadcast || shapeOf === same,
-    specs: (inputs, attribute) => [
-      { shape: shapeOf(inputs, attribute), type: typeof type === 'number' ? type : type(inputs, attribute) },
-    ],
+  const isElementwise = shapesOf === broadcast || shapesOf === same;
+  const specs: OperationRule['specs'] = (inputs, attribute) => {
+    const shapes = shapesOf(inputs, attribute);
+    const all = Array.isArray(shapes[0]) ? (shapes as number[][]) : [shapes as number[]];
+    return all.map((shape) => ({ shape, type: typeof type === 'number' ? type : type(inputs, attribute) }));
   };
-  for (const name of names.split(' ')) rules[name] = rule;
+  for (const name of names.split(' ')) rules[name] = { output, hasT, isElementwise, specs };
 }
 
 function shape(value: Value | undefined): readonly number[] {
@@ -175,6 +143,15 @@ function broadcastShapes(a: readonly number[], b: readonly number[]): number[] {
     const one = a[axis - rank + a.length] ?? 1;
     return one === 1 ? (b[axis - rank + b.length] ?? 1) : one;
   });
+}
+
+function counted(bounds: readonly Value[]): number[] {
+  const [start, stop, step] = bounds.flatMap(ints) as [number, number, number];
+  return [Math.max(0, Math.ceil((stop - start) / step))];
+}
+
+function gathered([x, indices, axis]: readonly Value[], attribute: Attribute): number[] {
+  return shape(x).toSpliced(ints(axis)[0] as number, 1, ...shape(indices).slice(attribute('batch_dims') as number));
 }
 
 function reduced(x: Value | undefined, axes: readonly number[], keepsAxes: unknown): number[] {

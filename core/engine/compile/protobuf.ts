@@ -1,49 +1,29 @@
+/** A field of a message: an integer, a text, or bytes, which may be a message themselves. */
+export type Field = readonly [number: number, value: number | string | Uint8Array];
+
 /**
- * Writes one message of the protocol buffers' wire format, field by field: enough for TensorFlow's graphs.
- * (https://protobuf.dev/programming-guides/encoding)
+ * A message in the wire format of protocol buffers, as far as TensorFlow's graphs need it
+ * (https://protobuf.dev/programming-guides/encoding). Repeated fields come one after another.
  */
-export class Message {
-  private readonly parts: Uint8Array[] = [];
+export function message(...fields: readonly Field[]): Uint8Array {
+  return Buffer.concat(
+    fields.flatMap(([number, value]) => {
+      if (typeof value === 'number') return [varint(number * 8), varint(value)];
+      const bytes = typeof value === 'string' ? Buffer.from(value) : value;
+      return [varint(number * 8 + 2), varint(bytes.length), bytes];
+    }),
+  );
+}
 
-  /** An integer, boolean or enum; negative numbers take ten bytes, as the format has it. */
-  int(field: number, value: number): this {
-    return this.tag(field, 0).varint(BigInt.asUintN(64, BigInt(value)));
-  }
+/** A field that holds a float, whose wire type a number does not tell. */
+export function floatMessage(number: number, value: number): Uint8Array {
+  return Buffer.concat([varint(number * 8 + 5), new Uint8Array(Float32Array.of(value).buffer)]);
+}
 
-  float(field: number, value: number): this {
-    this.tag(field, 5).parts.push(new Uint8Array(Float32Array.of(value).buffer));
-    return this;
-  }
-
-  bytes(field: number, value: Uint8Array): this {
-    this.tag(field, 2).varint(BigInt(value.length)).parts.push(value);
-    return this;
-  }
-
-  text(field: number, value: string): this {
-    return this.bytes(field, Buffer.from(value));
-  }
-
-  message(field: number, value: Message): this {
-    return this.bytes(field, value.encode());
-  }
-
-  encode(): Uint8Array {
-    return Buffer.concat(this.parts);
-  }
-
-  private tag(field: number, wireType: number): this {
-    return this.varint(BigInt(field * 8 + wireType));
-  }
-
-  private varint(value: bigint): this {
-    const bytes: number[] = [];
-    for (let rest = value; ; rest >>= 7n) {
-      if (rest < 128n) {
-        this.parts.push(Uint8Array.from([...bytes, Number(rest)]));
-        return this;
-      }
-      bytes.push(Number(rest & 127n) | 128);
-    }
-  }
+/** Seven bits a byte, lowest first; negative numbers take ten bytes, as the format has it. */
+function varint(value: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  return Uint8Array.from([...bytes, Number(rest)]);
 }

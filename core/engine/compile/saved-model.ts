@@ -1,7 +1,7 @@
 import type { NativeBinding, OpAttribute } from '../native.ts';
-import { type Constant, type Input, type TensorSpec, types, type Value, walk } from './graph.ts';
+import { type Constant, type TensorSpec, types, type Value, walk } from './graph.ts';
 import { operationRules } from './operations.ts';
-import { Message } from './protobuf.ts';
+import { type Field, floatMessage, message } from './protobuf.ts';
 
 /** A function for TensorFlow to load, and the names under which it takes and gives tensors. */
 export interface EncodedFunction {
@@ -15,10 +15,13 @@ export interface EncodedFunction {
 export const argumentName = (index: number) => `a${index}`;
 export const outputName = (index: number) => `call:${index}`;
 
+/** An AttrValue for each attribute of a node, encoded. */
+type Attributes = Readonly<Record<string, Uint8Array>>;
+
 /**
  * Writes what `outputs` are made of as a SavedModel whose graph calls one function that XLA must compile.
  * Its arguments are the inputs and the values that `isCut` names. A value's name says nothing of a layer, so equal
- * layers give equal bytes.
+ * layers give equal bytes. (The numbers of fields are those of tensorflow/core/framework/*.proto.)
  */
 export function encodeFunction(
   binding: NativeBinding,
@@ -26,10 +29,10 @@ export function encodeFunction(
   isCut: (value: Value) => boolean,
 ): EncodedFunction {
   const args: Value[] = [];
-  const nodes: Message[] = [];
+  const nodes: Uint8Array[] = [];
   const names = new Map<unknown, string>();
   const reference = (value: Value) =>
-    value.kind === 'result' && names.get(value) === undefined
+    value.kind === 'result' && !names.has(value)
       ? `${names.get(value.operation)}:${operationRules[value.operation.name]?.output}:${value.output}`
       : (names.get(value) as string);
   walk(
@@ -44,94 +47,70 @@ export function encodeFunction(
       } else if (!names.has(value.operation)) {
         const { name, attributes, inputs } = value.operation;
         names.set(value.operation, `n${nodes.length}`);
-        nodes.push(node(`n${nodes.length}`, name, inputs.map(reference), typed(name, attributes, inputs, binding)));
+        const T = operationRules[name]?.hasT ? { T: typeValue((inputs[0] as Value).type) } : {};
+        const given = Object.fromEntries(attributes.map((one) => [one.name, attributeValue(one, binding)]));
+        nodes.push(node(`n${nodes.length}`, name, inputs.map(reference), { ...T, ...given }));
       }
     },
     isCut,
   );
-  return { bytes: savedModel(functionOf(args, outputs, nodes, reference), args, outputs), arguments: args };
-}
-
-/** The numbers of `TF_ATTR_...` differ between bindings, so attributes are written by the binding that recorded them. */
-function typed(
-  name: string,
-  attributes: readonly OpAttribute[],
-  inputs: readonly Value[],
-  binding: NativeBinding,
-): [string, Message][] {
-  const given = attributes.map((one): [string, Message] => [one.name, attributeValue(one, binding)]);
-  const isMissing = operationRules[name]?.hasT && !attributes.some((one) => one.name === 'T');
-  return isMissing ? [...given, ['T', typeValue((inputs[0] as Value).type)]] : given;
-}
-
-function functionOf(
-  args: readonly Value[],
-  outputs: readonly Value[],
-  nodes: readonly Message[],
-  reference: (value: Value) => string,
-): Message {
-  const signature = new Message().text(1, 'block');
-  for (const [index, value] of args.entries()) signature.message(2, argument(argumentName(index), value));
-  for (const [index, value] of outputs.entries()) signature.message(3, argument(`r${index}`, value));
-  const definition = new Message().message(1, signature);
-  for (const each of nodes) definition.message(3, each);
-  for (const [index, value] of outputs.entries()) {
-    definition.message(4, new Message().text(1, `r${index}`).text(2, reference(value)));
-  }
-  return definition.message(5, entry('_XlaMustCompile', new Message().int(5, 1)));
-}
-
-function savedModel(definition: Message, args: readonly Value[], outputs: readonly Value[]): Uint8Array {
-  const graph = new Message();
-  for (const [index, value] of args.entries()) {
-    const shape = new Message().message(7, shapeOf(value));
-    const attributes: [string, Message][] = [
-      ['dtype', typeValue(value.type)],
-      ['shape', shape],
-    ];
-    graph.message(1, node(argumentName(index), 'Placeholder', [], attributes));
-  }
-  const call = node(
-    'call',
-    'PartitionedCall',
-    args.map((_, index) => argumentName(index)),
-    [
-      ['Tin', typeList(args)],
-      ['Tout', typeList(outputs)],
-      ['f', new Message().message(10, new Message().text(1, 'block'))],
-      ['_XlaMustCompile', new Message().int(5, 1)],
-    ],
+  const results = outputs.map((value, index): [string, Value, string] => [`r${index}`, value, reference(value)]);
+  const definition = message(
+    [1, signature(args, outputs)],
+    ...nodes.map((each): Field => [3, each]),
+    ...results.map(([name, , source]): Field => [4, message([1, name], [2, source])]),
+    [5, entry('_XlaMustCompile', message([5, 1]))],
   );
-  graph.message(1, call).message(2, new Message().message(1, definition));
-  // a producer version after which nothing that we write has changed its meaning
-  graph.message(4, new Message().int(1, 1882));
-  const meta = new Message().text(4, 'serve');
-  return new Message().int(1, 1).message(2, new Message().message(1, meta).message(2, graph)).encode();
+  return { bytes: savedModel(definition, args, outputs), arguments: args };
 }
 
-function node(name: string, operation: string, inputs: readonly string[], attributes: [string, Message][]): Message {
-  const message = new Message().text(1, name).text(2, operation);
-  for (const input of inputs) message.text(3, input);
-  for (const [key, value] of attributes) message.message(5, entry(key, value));
-  return message;
+function signature(args: readonly Value[], outputs: readonly Value[]): Uint8Array {
+  const typed = (name: string, { type }: Value) => message([1, name], [3, type]);
+  return message(
+    [1, 'block'],
+    ...args.map((value, index): Field => [2, typed(argumentName(index), value)]),
+    ...outputs.map((value, index): Field => [3, typed(`r${index}`, value)]),
+  );
 }
 
-function constantNode(name: string, { shape, type, values }: Constant): Message {
-  const tensor = new Message().int(1, type).message(2, shapeOf({ shape, type }));
+function savedModel(definition: Uint8Array, args: readonly Value[], outputs: readonly Value[]): Uint8Array {
+  const placeholders = args.map((value, index) => {
+    const attributes = { dtype: typeValue(value.type), shape: message([7, shapeOf(value)]) };
+    return node(argumentName(index), 'Placeholder', [], attributes);
+  });
+  const names = args.map((_, index) => argumentName(index));
+  const call = node('call', 'PartitionedCall', names, {
+    Tin: typeList(args),
+    Tout: typeList(outputs),
+    f: message([10, message([1, 'block'])]),
+    _XlaMustCompile: message([5, 1]),
+  });
+  const graph = message(
+    ...[...placeholders, call].map((each): Field => [1, each]),
+    [2, message([1, definition])],
+    // a producer version after which nothing that we write has changed its meaning
+    [4, message([1, 1882])],
+  );
+  return message([1, 1], [2, message([1, message([4, 'serve'])], [2, graph])]);
+}
+
+function node(name: string, operation: string, inputs: readonly string[], attributes: Attributes): Uint8Array {
+  return message(
+    [1, name],
+    [2, operation],
+    ...inputs.map((input): Field => [3, input]),
+    ...Object.entries(attributes).map(([key, value]): Field => [5, entry(key, value)]),
+  );
+}
+
+function constantNode(name: string, constant: Constant): Uint8Array {
+  const { type, values } = constant;
   const isUniform =
     type === types.float32 && values.length > 1 && Array.from(values).every((one) => Object.is(one, values[0]));
   // TensorFlow repeats a single value over the whole shape
-  if (isUniform) tensor.bytes(5, bytesOf(types.float32, [values[0] as number]));
-  else tensor.bytes(4, bytesOf(type, values));
-  return node(
-    name,
-    'Const',
-    [],
-    [
-      ['dtype', typeValue(type)],
-      ['value', new Message().message(8, tensor)],
-    ],
-  );
+  const content: Field = isUniform ? [5, bytesOf(type, [values[0] as number])] : [4, bytesOf(type, values)];
+  const tensor = message([1, type], [2, shapeOf(constant)], content);
+  return node(name, 'Const', [], { dtype: typeValue(type), value: message([8, tensor]) });
 }
 
 function bytesOf(type: number, values: ArrayLike<number>): Uint8Array {
@@ -140,36 +119,27 @@ function bytesOf(type: number, values: ArrayLike<number>): Uint8Array {
   return new Uint8Array(array.buffer);
 }
 
-function argument(name: string, { type }: TensorSpec | Input): Message {
-  return new Message().text(1, name).int(3, type);
+function shapeOf({ shape }: Pick<TensorSpec, 'shape'>): Uint8Array {
+  return message(...shape.map((size): Field => [2, message([1, size])]));
 }
 
-function shapeOf({ shape }: TensorSpec): Message {
-  const message = new Message();
-  for (const size of shape) message.message(2, new Message().int(1, size));
-  return message;
+function entry(key: string, value: Uint8Array): Uint8Array {
+  return message([1, key], [2, value]);
 }
 
-function entry(key: string, value: Message): Message {
-  return new Message().text(1, key).message(2, value);
+function typeValue(type: number): Uint8Array {
+  return message([6, type]);
 }
 
-function typeValue(type: number): Message {
-  return new Message().int(6, type);
+function typeList(values: readonly TensorSpec[]): Uint8Array {
+  return message([1, message(...values.map(({ type }): Field => [6, type]))]);
 }
 
-function typeList(values: readonly TensorSpec[]): Message {
-  const list = new Message();
-  for (const { type } of values) list.int(6, type);
-  return new Message().message(1, list);
-}
-
-function attributeValue({ name, type, value }: OpAttribute, binding: NativeBinding): Message {
-  if (type === binding.TF_ATTR_INT) return new Message().int(3, value as number);
-  if (type === binding.TF_ATTR_FLOAT) return new Message().float(4, value as number);
-  if (type === binding.TF_ATTR_BOOL) return new Message().int(5, value ? 1 : 0);
-  if (type === binding.TF_ATTR_STRING) return new Message().text(2, value as string);
-  return name === 'shape'
-    ? new Message().message(7, shapeOf({ shape: value as number[], type: 0 }))
-    : typeValue(value as number);
+/** The numbers of attribute types are the binding's own. */
+function attributeValue({ name, type, value }: OpAttribute, binding: NativeBinding): Uint8Array {
+  if (type === binding.TF_ATTR_INT) return message([3, value as number]);
+  if (type === binding.TF_ATTR_FLOAT) return floatMessage(4, value as number);
+  if (type === binding.TF_ATTR_BOOL) return message([5, value ? 1 : 0]);
+  if (type === binding.TF_ATTR_STRING) return message([2, value as string]);
+  return name === 'shape' ? message([7, shapeOf({ shape: value as number[] })]) : typeValue(value as number);
 }

@@ -1,13 +1,13 @@
+import type { TrainSettings } from '../config.ts';
+import { Compiler } from '../engine/compile/compile.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { MooringError } from '../errors.ts';
+import type { Model } from '../model.ts';
+import { countTokens, type Rows } from '../rows.ts';
+import type { Driver, Log } from '../tokens.ts';
 import { type BlockRunner, eagerBlocks } from './block-runner.ts';
 import { createCompiledBlocks } from './compiled-blocks.ts';
-import type { TrainSettings } from './config.ts';
-import { Compiler } from './engine/compile/compile.ts';
-import type { Engine } from './engine/engine.ts';
-import type { MooringError } from './errors.ts';
-import type { Model } from './model.ts';
 import { chooseShapes, type RowShapes } from './row-shapes.ts';
-import { countTokens, type Rows } from './rows.ts';
-import type { Driver, Log } from './tokens.ts';
 
 /** Runs blocks eagerly or compiled, as `train.compile` says. */
 export interface Compilation {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
-import type { NativeBackend, OpAttribute } from '../native.ts';
-import { type Result, type Value, walk } from './graph.ts';
-import { attributeOf } from './operations.ts';
+import { type Result, type Value, walk } from '../engine/compile/graph.ts';
+import { attributeOf } from '../engine/compile/operations.ts';
+import type { NativeBackend, OpAttribute } from '../engine/native.ts';
 
 /** Outputs whose last products are left to TensorFlow's own kernels. */
 export interface SplitOutputs {

@@ -1,10 +1,10 @@
 import type * as tf from '@tensorflow/tfjs';
+import { type TensorSpec, type TypeName, types, type Value } from '../engine/compile/graph.ts';
+import { record } from '../engine/compile/record.ts';
+import type { NativeBackend } from '../engine/native.ts';
+import type { Tensors } from '../model.ts';
+import { Scope } from '../scope.ts';
 import { type BlockRun, differentiate } from './block-runner.ts';
-import { type TensorSpec, type TypeName, types, type Value } from './engine/compile/graph.ts';
-import { record } from './engine/compile/record.ts';
-import type { NativeBackend } from './engine/native.ts';
-import type { Tensors } from './model.ts';
-import { Scope } from './scope.ts';
 
 /** The computation of a block. Its inputs are named `input:hidden`, `parameter:weight` and `gradient`. */
 export interface BlockRecording {

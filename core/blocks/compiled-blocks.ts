@@ -1,12 +1,12 @@
 import type * as tf from '@tensorflow/tfjs';
+import type { Compiler, Executable } from '../engine/compile/compile.ts';
+import type { Value } from '../engine/compile/graph.ts';
+import type { NativeBackend } from '../engine/native.ts';
+import { MooringError } from '../errors.ts';
 import { type BlockRun, type BlockRunner, eagerBlocks } from './block-runner.ts';
-import type { Compiler, Executable } from './engine/compile/compile.ts';
-import type { Value } from './engine/compile/graph.ts';
-import { type SplitOutputs, splitProducts } from './engine/compile/products.ts';
-import { residualsOf } from './engine/compile/residuals.ts';
-import type { NativeBackend } from './engine/native.ts';
-import { MooringError } from './errors.ts';
+import { type SplitOutputs, splitProducts } from './products.ts';
 import { recordBlock } from './record-block.ts';
+import { residualsOf } from './residuals.ts';
 
 /** What the backward pass of a compiled block reads: kept results of the forward pass, or the block's inputs alone. */
 export type Recompute = 'none' | 'block';

@@ -1,4 +1,4 @@
-import type { Fork, Rows, Targets } from './rows.ts';
+import type { Fork, Rows, Targets } from '../rows.ts';
 
 /** Brings rows to few shapes, so that few executables serve a whole run. */
 export interface RowShapes {

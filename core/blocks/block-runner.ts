@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
+import type { Block, Pass, Tensors } from '../model.ts';
+import { Scope, type ScopeSource } from '../scope.ts';
 import { gradientsOf } from './gradients-of.ts';
-import type { Block, Pass, Tensors } from './model.ts';
-import { Scope, type ScopeSource } from './scope.ts';
 
 /** A block of a pass, with all that it reads. */
 export interface BlockRun {

@@ -1,5 +1,5 @@
-import { type Result, type Value, walk } from './graph.ts';
-import { operationRules } from './operations.ts';
+import { type Result, type Value, walk } from '../engine/compile/graph.ts';
+import { operationRules } from '../engine/compile/operations.ts';
 
 /**
  * What a forward part keeps so that `wanted` can be computed from it: the values that cross from one part to the other.
