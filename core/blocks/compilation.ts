@@ -21,10 +21,10 @@ export interface Compilation {
 }
 
 /**
- * Work from which compiling pays, in floating-point operations of the run. Compiling takes some three seconds; an eager
- * step reaches 80 GFLOP/s on 2 cores and a compiled one about 130 (`npm run bench`), so that they are won back in 10^12.
+ * Work from which compiling pays, in floating-point operations of the run. It takes four to five seconds on 2 cores, and
+ * saves 170 ms of a step of 0.04 TFLOP (tiny) and 1.5 s of one of 0.8 (0.1b): won back after 1 to 3 (`npm run bench`).
  */
-const worthwhile = 1e12;
+const worthwhile = 2e12;
 
 /** Compiles on the native engine only. */
 export function createCompilation(options: {
