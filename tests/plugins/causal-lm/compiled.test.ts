@@ -39,7 +39,13 @@ const rows = packRows([
 async function passes(
   folder: string,
   mode: Mode,
-  options: { readonly rows?: Rows; readonly frozen?: RegExp; readonly keys?: readonly (DropoutKey | undefined)[] } = {},
+  options: {
+    readonly rows?: Rows;
+    /** Other rows to come, whose shape is the one that all are padded to. */
+    readonly sample?: Rows;
+    readonly frozen?: RegExp;
+    readonly keys?: readonly (DropoutKey | undefined)[];
+  } = {},
 ): Promise<{ steps: Figures[]; warned: string[] }> {
   const warned: string[] = [];
   const log: Log = { debug() {}, info() {}, error() {}, warn: (_, message) => void warned.push(message) };
@@ -47,8 +53,15 @@ async function passes(
   const steps = await trainer.withServices({ driver: Driver, store: ParameterStore }, async ({ driver, store }) => {
     for (const name of store.names) if (options.frozen?.test(name)) store.setTrainable(name, false);
     const steps: Figures[] = [];
+    const given = options.rows ?? rows;
+    let isCompiling = false;
+    const sample = async () => {
+      isCompiling = true;
+      return [[options.sample ?? given]];
+    };
+    await driver.prepare?.({ steps: 1, sample });
+    expect(isCompiling).toBe(mode.compile === 'on');
     for (const dropout of options.keys ?? [undefined]) {
-      const given = options.rows ?? rows;
       const pass: Pass = { key: 'policy', rows: given, view: 'policy', gradient: true, outputs: outputNames, dropout };
       const outputs = await driver.forward(pass);
       const count = given.targets.label.length;
@@ -119,6 +132,15 @@ ifInstalled('compiled, a decoder computes what it computes eagerly:', () => {
     expect(steps[1]?.logps).not.toEqual(steps[0]?.logps);
     expectSame([steps[2] as Figures], [steps[0] as Figures]);
     expect(warned).toEqual([]);
+  });
+
+  test.each(['gpt2', 'qwen2-window'])('%s, in a batch that is padded, with dropout', async (name) => {
+    const ids = Array.from({ length: 10 }, (_, at) => at + 5);
+    const sample = packRows([1, 2, 3].map(() => ({ ids, completionStart: 1 })));
+    const options = { sample, keys: [{ seed: 3, step: 1 }] };
+    const compiled = await passes(dropping(name), { compile: 'on' }, options);
+    expectSame(compiled.steps, (await passes(dropping(name), { compile: 'off' }, options)).steps);
+    expect(compiled.warned).toEqual([]);
   });
 
   test('rows of which no token is scored', async () => {
