@@ -38,6 +38,7 @@ export interface NativeBackend {
   createOutputTensor(tensor: { id: number; shape: number[]; dtype: number }): tf.Tensor;
   /** Takes values that come from JavaScript; returns the identity of the new buffer. */
   write(values: ArrayLike<number>, shape: number[], dtype: tf.DataType): object;
+  readSync(dataId: object): ArrayLike<number>;
   /** Loads a SavedModel from its folder and returns the number of its session. */
   loadSavedModelMetaGraph(folder: string, tag: string): number;
   /** Runs nodes of a loaded graph by their names. */

@@ -19,6 +19,7 @@ export interface Input extends TensorSpec {
 /** A tensor whose values were known while recording. */
 export interface Constant extends TensorSpec {
   readonly kind: 'constant';
+  /** A single one where all elements of a float32 constant are the same. */
   readonly values: ArrayLike<number>;
 }
 

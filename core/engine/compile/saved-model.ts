@@ -105,10 +105,8 @@ function node(name: string, operation: string, inputs: readonly string[], attrib
 
 function constantNode(name: string, constant: Constant): Uint8Array {
   const { type, values } = constant;
-  const isUniform =
-    type === types.float32 && values.length > 1 && Array.from(values).every((one) => Object.is(one, values[0]));
-  // TensorFlow repeats a single value over the whole shape
-  const content: Field = isUniform ? [5, bytesOf(type, [values[0] as number])] : [4, bytesOf(type, values)];
+  // TensorFlow repeats a single float over the whole shape
+  const content: Field = [type === types.float32 && values.length === 1 ? 5 : 4, bytesOf(type, values)];
   const tensor = message([1, type], [2, shapeOf(constant)], content);
   return node(name, 'Const', [], { dtype: typeValue(type), value: message([8, tensor]) });
 }
