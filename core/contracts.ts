@@ -76,6 +76,7 @@ export interface Reference {
   fingerprint(): Promise<string>;
   /** Bytes that exist only for it, by unique buffer. */
   bytesResident(): number;
+  /** Asked for `states` and `headWeight` too where the policy asks for `kl`; one that does not run a model gives neither. */
   score(pass: Pass): Promise<Outputs>;
   readonly parameters?: MovableParameters;
 }

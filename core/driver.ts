@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type BlockRun, eagerBlocks } from './blocks/block-runner.ts';
 import type { Compilation } from './blocks/compilation.ts';
 import { gradientsOf } from './blocks/gradients-of.ts';
+import { failure } from './failure.ts';
 import type { DefineParameter } from './hook-arguments.ts';
 import type { Hooks } from './hooks/registry.ts';
 import type { Block, Model, Outputs, Pass, Tensors } from './model.ts';
@@ -48,24 +49,26 @@ export class BlockDriver implements Driver {
   readonly prepare: NonNullable<Driver['prepare']> = (coming) => this.blocks.prepare(coming);
 
   async forward(asked: Pass): Promise<Outputs> {
+    const isUncompared = asked.outputs.includes('kl') && asked.reference === undefined;
+    if (isUncompared) throw failure('KL_UNCOMPARED', { pass: asked.key, source: 'its caller', missing: '`reference`' });
     const pass = { ...asked, rows: this.blocks.pad(asked.rows) };
     const shared = this.sharedInputs(pass.rows);
     const kept: Kept[] = [];
     if (pass.gradient) this.tapes.set(pass.key, kept);
     let carried: Tensors = {};
     for (const [index, block] of this.model.blocks.entries()) {
-      const masks = this.model.dropoutMasks(block, pass);
+      const own = { ...this.model.dropoutMasks(block, pass), ...referenceInputs(block, pass) };
       const { hidden } = carried;
       let isHiddenKept = false;
       const run = () => {
-        const result = this.blocks.runner.forward(this.runOf(pass, index, { ...shared, ...masks, ...carried }));
+        const result = this.blocks.runner.forward(this.runOf(pass, index, { ...shared, ...own, ...carried }));
         isHiddenKept = pass.gradient && result.needsHidden;
         if (pass.gradient) kept.push({ hidden: isHiddenKept ? hidden : undefined, residuals: result.residuals });
         return result.outputs;
       };
       carried = await this.visit(block, pass, run).finally(() => {
         if (!isHiddenKept) hidden?.dispose();
-        tf.dispose(Object.values(masks));
+        tf.dispose(Object.values(own));
       });
     }
     return firstTokens(carried, asked.rows.targets.label.length);
@@ -202,23 +205,30 @@ function disposeKept(kept: Kept | undefined): void {
   tf.dispose([...(kept?.residuals ?? [])]);
 }
 
+/** What the head compares with. */
+function referenceInputs({ kind }: Block, { reference, rows }: Pass): Tensors {
+  if (kind !== 'head' || reference === undefined) return {};
+  const referenceStates = withTokens(tf.clone(reference.states), rows.targets.label.length);
+  return { referenceStates, referenceHeadWeight: tf.clone(reference.headWeight) };
+}
+
 /** Outputs of padded rows without those of the targets that padding added. */
 function firstTokens(outputs: Tensors, count: number): Tensors {
-  const cut = (tensor: tf.Tensor) => {
-    if (tensor.shape[0] === count) return tensor;
+  const cut = (name: string, tensor: tf.Tensor) => {
+    if (name === 'headWeight' || tensor.shape[0] === count) return tensor;
     const first = tf.slice(tensor, 0, count);
     tensor.dispose();
     return first;
   };
-  return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, cut(tensor)]));
+  return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, cut(name, tensor)]));
 }
 
-/** The gradient of padded rows: targets that padding added have none. */
-function withTokens(gradient: tf.Tensor, count: number): tf.Tensor {
-  const missing = count - gradient.size;
-  if (missing === 0) return gradient;
-  const padded = tf.pad(gradient, [[0, missing]]);
-  gradient.dispose();
+/** What belongs to targets, `[targets, ...]`, with zeros for those that padding added; takes ownership. */
+function withTokens(values: tf.Tensor, count: number): tf.Tensor {
+  const [targets, ...rest] = values.shape as [number, ...number[]];
+  if (targets === count) return values;
+  const padded = tf.pad(values, [[0, count - targets], ...rest.map((): [number, number] => [0, 0])]);
+  values.dispose();
   return padded;
 }
 

@@ -92,6 +92,12 @@ export const failure = defineErrors({
     consequence: 'An answer has no gradient, so nothing could be learned from it.',
     remedy: 'Answer only passes whose `gradient` is false.',
   },
+  KL_UNCOMPARED: {
+    fact: 'The pass {pass} asks for `kl`, and {source} gave no {missing}.',
+    consequence: 'The exact KL is computed of the logits of both models, and those of the reference are not there.',
+    remedy:
+      'Ask for it in a pass of the policy, with a reference that runs a model, such as ref-clone; or estimate it from `logps`.',
+  },
   LOSS_COUNT_UNKNOWN: {
     fact: 'The loss term {name} is to be divided by the count {per}, which the batch does not have.',
     consequence: 'The loss would be a sum without a normaliser.',

@@ -33,6 +33,7 @@ export type {
   Outputs,
   ParameterSpec,
   Pass,
+  Prediction,
   Tensors,
 } from './model.ts';
 export * from './pack-branches.ts';

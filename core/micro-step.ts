@@ -3,6 +3,7 @@ import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
 import type { Step } from './hook-arguments.ts';
 import type { DropoutKey, Outputs, Pass } from './model.ts';
+import { scorePasses } from './score-passes.ts';
 import type { Session } from './session.ts';
 import type { LossInputs, LossTerm, Metric, PassRequest, Settings } from './tokens.ts';
 
@@ -26,7 +27,7 @@ export async function runMicroStep(session: Session, micro: MicroStep): Promise<
   const outputs: Record<string, Outputs> = {};
   try {
     const passes = passesOf(session, micro);
-    for (const pass of passes) outputs[pass.key] = await score(session, pass);
+    await scorePasses(session, passes, outputs);
     const inputs: LossInputs = { batch: micro.batch, outputs, settings: micro.settings };
     const seen = { ...inputs, step: micro.step };
     const terms = () => termsOf(objective.terms(inputs), hooks.lossTerms(seen));
@@ -74,17 +75,6 @@ function passesOf(session: Session, { batch, step, isTraining }: MicroStep): Pas
     return { key, rows, outputs, view: of, gradient: isPolicy && isTraining, dropout: isPolicy ? dropout : undefined };
   });
 }
-
-async function score({ hooks, driver, reference }: Session, pass: Pass): Promise<Outputs> {
-  const given = await hooks.pass({ pass });
-  if (given !== undefined && pass.gradient) throw failure('PASS_NEEDS_GRADIENT', { pass: pass.key });
-  if (given !== undefined) return given;
-  if (pass.view === 'policy') return driver.forward(pass);
-  if (reference === undefined) throw failure('SERVICE_MISSING', missingReference);
-  return reference.score(pass);
-}
-
-const missingReference = { asker: 'The objective', service: 'Reference', usual: 'ref-clone' };
 
 function termsOf(own: readonly LossTerm[], added: Readonly<Record<string, Omit<LossTerm, 'name'>>>): LossTerm[] {
   return [...own, ...Object.entries(added).map(([name, term]) => ({ name, ...term }))];

@@ -49,7 +49,8 @@ export interface BlockScope {
  * A part of a model that runs as a whole: the embedding, one layer, or the head.
  * `run` is a pure tfjs function: it reads no value back, keeps nothing, and names all that it reads.
  * Embedding and layers return `{ hidden }`: `[batch * time, hidden]`, or of the last layer `[targets, hidden]`, as the head
- * takes it. The head returns the outputs that the pass asks for.
+ * takes it. The head returns the outputs that the pass asks for; for `kl` it gets `referenceStates` and
+ * `referenceHeadWeight`, the reference's `states` and `headWeight`, when its value is wanted.
  */
 export interface Block {
   readonly name: string;
@@ -64,12 +65,27 @@ export interface Block {
  * Per-token figures that the head computes in chunks, each `[tokens]`, in the order of the pass's targets.
  * `logps`: log-probability of the target, differentiable. `entropy` of the prediction, in nats. `logits`: mean over the
  * vocabulary. `correct`: 1 where the target is the likeliest token. `collision`: log of the sum of squared probabilities.
- * `scores` are the logits themselves, `[tokens, vocabulary]`: for scoring and generating, never for training.
+ * `kl` is the exact KL(policy || reference) of the prediction over the vocabulary, in nats: for a pass of the policy, and
+ * not differentiated; the core runs the reference's pass before it. `scores` are the logits themselves,
+ * `[tokens, vocabulary]`: for scoring and generating, never for training. `states`, `[tokens, hidden]`, times the
+ * transposed `headWeight`, `[vocabulary, hidden]`, are those logits: what `kl` needs of the reference.
  */
-export type OutputName = 'logps' | 'entropy' | 'logits' | 'correct' | 'collision' | 'scores';
+export type OutputName =
+  | 'logps'
+  | 'entropy'
+  | 'logits'
+  | 'correct'
+  | 'collision'
+  | 'kl'
+  | 'scores'
+  | 'states'
+  | 'headWeight';
 
 /** What a pass yields. */
 export type Outputs = Readonly<Partial<Record<OutputName, Tensor>>>;
+
+/** What the logits of a pass are made of. */
+export type Prediction = Required<Pick<Outputs, 'states' | 'headWeight'>>;
 
 /** The key of the counter-based dropout generator: the same masks whatever the engine, batch size and number of ranks. */
 export interface DropoutKey {
@@ -89,6 +105,8 @@ export interface Pass {
   readonly outputs: readonly OutputName[];
   /** Absent in evaluation mode. */
   readonly dropout?: DropoutKey | undefined;
+  /** What `kl` compares with: the reference's prediction of the same targets. Stays the caller's. */
+  readonly reference?: Prediction | undefined;
 }
 
 /** A model: parameters without values, and the blocks that read them. */

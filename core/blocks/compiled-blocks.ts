@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import type { Compiler, Executable } from '../engine/compile/compile.ts';
 import type { Value } from '../engine/compile/graph.ts';
 import type { NativeBackend } from '../engine/native.ts';
@@ -13,8 +13,8 @@ export type Recompute = 'none' | 'block';
 
 /** One block compiled for one set of shapes. */
 interface CompiledBlock {
-  readonly outputNames: readonly string[];
-  /** Yields the outputs, then the residuals. */
+  readonly outputs: readonly (readonly [name: string, value: Value])[];
+  /** Yields the outputs that are no parameters as they are, then the residuals. */
   readonly forward: Executable;
   readonly residuals: readonly Value[];
   readonly gradientNames: readonly string[];
@@ -47,10 +47,14 @@ export function createCompiledBlocks(options: {
     forward(run) {
       const compiled = compiledOf(run);
       if (compiled === undefined) return eagerBlocks.forward(run);
-      const { forward, outputNames, needsHidden } = compiled;
-      const results = withTensors(run, new Map(), (tensorOf) => execute(forward, tensorOf));
-      const outputs = Object.fromEntries(outputNames.map((name, index) => [name, results[index] as tf.Tensor]));
-      return { outputs, residuals: results.slice(outputNames.length), needsHidden };
+      const { forward, outputs, needsHidden } = compiled;
+      const results = withTensors(run, new Map(), (tensorOf) => {
+        const computed = execute(forward, tensorOf);
+        const each = outputs.map(([, value]) => (isParameter(value) ? tf.clone(tensorOf(value)) : computed.shift()));
+        return [...(each as tf.Tensor[]), ...computed];
+      });
+      const named = outputs.map(([name], index) => [name, results[index] as tf.Tensor] as const);
+      return { outputs: Object.fromEntries(named), residuals: results.slice(outputs.length), needsHidden };
     },
 
     backward(run, kept, flowing) {
@@ -96,7 +100,7 @@ export function createCompiledBlocks(options: {
 
   function compileBlock(run: BlockRun): CompiledBlock {
     const recording = recordBlock(backend, run);
-    const outputs = recording.outputs.map(([, value]) => value);
+    const outputs = recording.outputs.map(([, value]) => value).filter((value) => !isParameter(value));
     const wanted = recording.gradients.map(([, value]) => value);
     const gradients = splitProducts(wanted);
     const residuals = recompute === 'none' ? residualsOf(gradients.operands, recording.isForward, isHidden) : [];
@@ -106,7 +110,7 @@ export function createCompiledBlocks(options: {
     const backward = compiler.executable(backwardResults, isGiven);
     const read = [...backward.arguments, ...gradients.operands];
     return {
-      outputNames: recording.outputs.map(([name]) => name),
+      outputs: recording.outputs,
       forward: compiler.executable([...outputs, ...residuals]),
       residuals,
       gradientNames: recording.gradients.map(([name]) => name),
@@ -121,6 +125,11 @@ export function createCompiledBlocks(options: {
 /** What a block reads of the one below, which would else be freed. */
 function isHidden(value: Value): boolean {
   return value.kind === 'input' && value.name === 'input:hidden';
+}
+
+/** An executable would copy it. */
+function isParameter(value: Value): boolean {
+  return value.kind === 'input' && value.name.startsWith('parameter:');
 }
 
 /** Finds the tensor of an input or of what is `given`; reads each parameter that is asked for once, and frees the reads. */
@@ -146,9 +155,13 @@ function withTensors(
   }
 }
 
-/** All that a recording depends on; a backward pass need not have `hidden` any more, whose shape follows from the rest. */
+/** Inputs that a backward pass need not have any more; their shapes follow from the rest. */
+const forwardOnly = ['hidden', 'referenceStates', 'referenceHeadWeight'];
+
+/** All that a recording depends on. */
 function keyOf({ block, pass, inputs, trainable, isAboveTrained }: BlockRun): string {
-  const shapes = Object.entries(inputs).flatMap(([name, { shape }]) => (name === 'hidden' ? [] : [`${name}:${shape}`]));
+  const lasting = Object.entries(inputs).filter(([name]) => !forwardOnly.includes(name));
+  const shapes = lasting.map(([name, { shape }]) => `${name}:${shape}`);
   const { view, gradient, outputs, rows } = pass;
   return [block.name, view, gradient, outputs, rows.batch, rows.time, trainable, isAboveTrained, ...shapes].join('|');
 }

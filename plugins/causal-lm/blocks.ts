@@ -66,17 +66,31 @@ function runHead(config: DecoderConfig, scope: BlockScope, inputs: Tensors): Ten
   const { finalNorm, head } = config.family;
   const label = input(inputs, 'label');
   const local = `${head}.weight`;
-  if (label.size === 0) return nothing(config, scope);
+  const weight = scope.parameter(local);
+  if (label.size === 0) return nothing(config, scope, weight);
   const hidden = norm(config, scope, finalNorm, input(inputs, 'hidden'));
-  const prediction = { hidden, weight: scope.parameter(local), label };
-  const { outputs: names, needsValue, hasGradient: isDifferentiated } = scope;
+  const prediction = { hidden, weight, label, reference: referenceOf(inputs) };
+  const { outputs, needsValue, hasGradient: isDifferentiated } = scope;
   const isWeightFrozen = !scope.isDifferentiated(local);
-  return { ...tokenFigures(prediction, { names, needsValue, isDifferentiated, isWeightFrozen }) };
+  const names = outputs.filter((name) => name !== 'states' && name !== 'headWeight');
+  const figures = tokenFigures(prediction, { names, needsValue, isDifferentiated, isWeightFrozen });
+  const parts = outputs.flatMap((name): [string, tf.Tensor][] => {
+    if (name === 'states') return [[name, hidden]];
+    return name === 'headWeight' ? [[name, tf.clone(weight)]] : [];
+  });
+  return { ...figures, ...Object.fromEntries(parts) };
+}
+
+/** What `kl` compares with. */
+function referenceOf({ referenceStates, referenceHeadWeight }: Tensors) {
+  if (referenceStates === undefined || referenceHeadWeight === undefined) return undefined;
+  return { hidden: referenceStates, weight: referenceHeadWeight };
 }
 
 /** Rows of one token predict nothing. */
-function nothing({ vocabularySize }: DecoderConfig, { outputs }: BlockScope): Tensors {
-  const empty = (name: string) => tf.zeros(name === 'scores' ? [0, vocabularySize] : [0]);
+function nothing({ vocabularySize, hidden }: DecoderConfig, { outputs }: BlockScope, weight: tf.Tensor): Tensors {
+  const columns: Partial<Record<string, number[]>> = { scores: [vocabularySize], states: [hidden] };
+  const empty = (name: string) => (name === 'headWeight' ? tf.clone(weight) : tf.zeros([0, ...(columns[name] ?? [])]));
   return Object.fromEntries(outputs.map((name) => [name, empty(name)]));
 }
 

@@ -1,25 +1,31 @@
 import * as tf from '@tensorflow/tfjs';
 import type { OutputName } from 'mooring';
 import { withGradient } from './gradient.ts';
+import { klDivergence } from './kl-divergence.ts';
 
 /** What predicts: normalised hidden states `[tokens, hidden]`, the head's weight `[vocabulary, hidden]`, the targets `[tokens]`. */
 export interface Prediction {
   readonly hidden: tf.Tensor;
   readonly weight: tf.Tensor;
   readonly label: tf.Tensor;
+  /** What `kl` compares with: the same of the reference, whose hidden states may have another size. */
+  readonly reference?: Pick<Prediction, 'hidden' | 'weight'> | undefined;
 }
+
+/** What is computed of the logits. */
+export type FigureName = Exclude<OutputName, 'states' | 'headWeight'>;
 
 /** What the figures are for. */
 export interface FigurePurpose {
   /** Figures that are asked for. */
-  readonly names: readonly OutputName[];
+  readonly names: readonly FigureName[];
   /** False where only the gradients of `logps` are wanted, which is then all zeros. */
   readonly needsValue: boolean;
   readonly isDifferentiated: boolean;
   readonly isWeightFrozen: boolean;
 }
 
-type Figures = Partial<Record<OutputName, tf.Tensor>>;
+type Figures = Partial<Record<FigureName, tf.Tensor>>;
 
 /** The largest `[chunk, vocabulary]` that is made, in elements: 32 MiB. */
 const chunkElements = 2 ** 23;
@@ -32,6 +38,7 @@ const keptElements = 2 ** 25;
  * not at all. `logps` is differentiable: d log p = W[label] - sum over the vocabulary of p times W, by the hidden state.
  */
 export function tokenFigures(prediction: Prediction, purpose: FigurePurpose): Figures {
+  if (purpose.names.length === 0) return {};
   if (purpose.isDifferentiated && purpose.names.includes('logps')) return differentiableFigures(prediction, purpose);
   return tf.tidy(() => {
     const parts = chunksOf(prediction).map((chunk) => tf.tidy(() => figuresOf(chunk, soften(chunk), purpose.names)));
@@ -71,7 +78,7 @@ function keptFigures(prediction: Prediction, { names, isWeightFrozen }: FigurePu
 }
 
 /** Softmax before its division: exponentials of the logits less their row's maximum, and the sum of each row. */
-interface Softened {
+export interface Softened {
   /** `[chunk, vocabulary]` */
   readonly logits: tf.Tensor;
   readonly exponentials: tf.Tensor;
@@ -94,10 +101,11 @@ function expectedRow({ weight }: Prediction, { exponentials, sum }: Pick<Softene
 }
 
 function figuresOf(
-  { hidden, weight, label }: Prediction,
-  { logits, exponentials, max, sum, expected }: Softened & { expected?: tf.Tensor },
-  names: readonly OutputName[],
+  { hidden, weight, label, reference }: Prediction,
+  { expected, ...soft }: Softened & { expected?: tf.Tensor },
+  names: readonly FigureName[],
 ): Figures {
+  const { logits, exponentials, max, sum } = soft;
   if (names.length === 1 && names[0] === 'scores') return { scores: logits };
   const flat = (column: tf.Tensor) => tf.squeeze(column, [-1]);
   const normalizer = flat(tf.add(tf.log(sum), max)); // log of the partition sum, [chunk]
@@ -106,13 +114,14 @@ function figuresOf(
     expected === undefined
       ? flat(tf.div(tf.sum(tf.mul(exponentials, logits), -1, true), sum))
       : tf.sum(tf.mul(hidden, expected), -1);
-  const figures: Record<OutputName, () => tf.Tensor> = {
+  const figures: Record<FigureName, () => tf.Tensor> = {
     logps: () => tf.sub(ofLabel, normalizer),
     entropy: () => tf.sub(normalizer, expectedLogit()),
     // the mean logit is the product with the mean row
     logits: () => flat(tf.matMul(hidden as tf.Tensor2D, tf.expandDims(tf.mean(weight, 0), 1) as tf.Tensor2D)),
     correct: () => tf.cast(tf.greaterEqual(ofLabel, flat(max)), 'float32'),
     collision: () => flat(tf.log(tf.div(tf.sum(tf.square(exponentials), -1, true), tf.square(sum)))),
+    kl: () => klDivergence(soft, soften(reference as Pick<Prediction, 'hidden' | 'weight'>)),
     scores: () => tf.clone(logits),
   };
   return Object.fromEntries(names.map((name) => [name, figures[name]()]));
@@ -164,13 +173,15 @@ function labelLogits(logits: tf.Tensor, label: tf.Tensor): tf.Tensor {
 
 /** Tokens in equal parts, none larger than `chunkElements` allow; or all in one, where it is kept anyway. */
 function chunksOf<Parts extends Prediction>(given: Parts, isWhole = false): Parts[] {
-  const { weight, ...rowwise } = given;
+  const { weight, reference, ...rowwise } = given;
   const tokens = given.label.size;
   const most = isWhole ? tokens : Math.max(1, Math.floor(chunkElements / (weight.shape[0] as number)));
   const size = Math.ceil(tokens / Math.ceil(tokens / most));
   return Array.from({ length: Math.ceil(tokens / size) }, (_, index) => {
     const part = (tensor: tf.Tensor) => (size === tokens ? tensor : rowsFrom(tensor, index * size, size));
-    return { ...given, ...Object.fromEntries(Object.entries(rowwise).map(([name, all]) => [name, part(all)])) };
+    const other = reference && { ...reference, hidden: part(reference.hidden) };
+    const own = Object.fromEntries(Object.entries(rowwise).map(([name, all]) => [name, part(all)]));
+    return { ...given, ...own, reference: other };
   });
 }
 
@@ -184,7 +195,7 @@ function rowsFrom(tensor: tf.Tensor, begin: number, size: number): tf.Tensor {
   return tf.slice(tensor, [begin, ...tensor.shape.slice(1).fill(0)], [count, ...tensor.shape.slice(1)]);
 }
 
-function joined(parts: readonly Figures[], names: readonly OutputName[]): Figures {
+function joined(parts: readonly Figures[], names: readonly FigureName[]): Figures {
   return Object.fromEntries(names.map((name) => [name, join(parts.map((part) => part[name] as tf.Tensor))]));
 }
 
