@@ -34,7 +34,7 @@ export interface BlockGradients {
 export interface BlockRunner {
   /** The caller disposes what it gets. */
   forward(run: BlockRun): BlockResult;
-  /** `flowing` is the gradient of the block's first output. The caller disposes all that it gave, and what it gets. */
+  /** `flowing` is the gradient of `hidden`, or of the head's `logps`. The caller disposes all that it gave, and what it gets. */
   backward(run: BlockRun, residuals: readonly tf.Tensor[], flowing: tf.Tensor): BlockGradients;
 }
 
@@ -85,7 +85,7 @@ export function differentiate(
   const output = () => {
     const outputs = block.run(scope, inputs);
     afterForward?.(outputs);
-    return Object.values(outputs)[0] as tf.Tensor;
+    return outputs[differentiatedOf(outputs)] as tf.Tensor;
   };
   const { grads } = gradientsOf(output, wanted, flowing);
   // a block need not read what comes from below
@@ -96,4 +96,9 @@ export function differentiate(
     return gradient === undefined || gradient === null ? [] : [[local, gradient] as const];
   });
   return { hidden: below, parameters };
+}
+
+/** The output that gradients flow into: `hidden` of embedding and layers, `logps` of the head, whatever else it yields. */
+export function differentiatedOf(outputs: Readonly<Record<string, unknown>>): 'hidden' | 'logps' {
+  return outputs.hidden === undefined ? 'logps' : 'hidden';
 }

@@ -161,7 +161,7 @@ const forwardOnly = ['hidden', 'referenceStates', 'referenceHeadWeight'];
 /** All that a recording depends on. */
 function keyOf({ block, pass, inputs, trainable, isAboveTrained }: BlockRun): string {
   const lasting = Object.entries(inputs).filter(([name]) => !forwardOnly.includes(name));
-  const shapes = lasting.map(([name, { shape }]) => `${name}:${shape}`);
+  const shapes = lasting.map(([name, { dtype, shape }]) => `${name}:${dtype}:${shape}`);
   const { view, gradient, outputs, rows } = pass;
   return [block.name, view, gradient, outputs, rows.batch, rows.time, trainable, isAboveTrained, ...shapes].join('|');
 }

@@ -4,7 +4,7 @@ import { record } from '../engine/compile/record.ts';
 import type { NativeBackend } from '../engine/native.ts';
 import type { Tensors } from '../model.ts';
 import { Scope } from '../scope.ts';
-import { type BlockRun, differentiate } from './block-runner.ts';
+import { type BlockRun, differentiate, differentiatedOf } from './block-runner.ts';
 
 /** The computation of a block. Its inputs are named `input:hidden`, `parameter:weight` and `gradient`. */
 export interface BlockRecording {
@@ -21,7 +21,8 @@ export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecordi
   const outputs = recordOutputs(backend, run);
   const isDifferentiated = run.trainable.length > 0 || run.isAboveTrained;
   if (!isDifferentiated) return { outputs, gradients: [], isForward: () => true };
-  const [[, { shape, type }]] = outputs as [[string, Value]];
+  const byName: Record<string, Value> = Object.fromEntries(outputs);
+  const { shape, type } = byName[differentiatedOf(byName)] as Value;
   const specs = { ...inputSpecs(run), gradient: { shape, type } };
   return record(backend, specs, ({ tensors, standsFor, operations }) => {
     let outputs: BlockRecording['outputs'] = [];

@@ -71,12 +71,13 @@ function padRows(rows: Rows, lengths: Lengths | undefined): Rows {
     return begin + to.trunk + Math.floor(inBranches / from.branch) * to.branch + (inBranches % from.branch);
   };
   const ids = new Int32Array(batch * time);
-  // a row without tokens would have padding before its branches, as no other may have
-  const mask = new Int32Array(batch * time).fill(1, rows.batch * time);
+  const mask = new Int32Array(batch * time);
   rows.ids.forEach((id, at) => {
     ids[place(at)] = id;
     mask[place(at)] = rows.mask[at] as number;
   });
+  // added rows are as long as the first: without tokens they would have padding before branches, with all they could be too long
+  for (let row = rows.batch; row < batch; row++) mask.copyWithin(row * time, 0, time);
   const targets = padTargets(rows.targets, next(lengths?.targets, rows.targets.label.length), place);
   const fork = rows.fork === undefined ? undefined : to;
   return { ...rows, batch, time, fork, ids, mask, targets };

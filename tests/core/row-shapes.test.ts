@@ -84,6 +84,25 @@ describe('padded rows', () => {
     );
   });
 
+  test('hold no sequence that is longer than the longest', () => {
+    const longest = ({ mask, batch, time, fork }: Rows) => {
+      const { trunk, branches, branch } = fork ?? { trunk: 0, branches: 1, branch: time };
+      const real = (begin: number, length: number) => total([...mask.subarray(begin, begin + length)]);
+      return Math.max(
+        ...Array.from({ length: batch * branches }, (_, at) => {
+          const row = Math.floor(at / branches) * time;
+          return real(row, trunk) + real(row + trunk + (at % branches) * branch, branch);
+        }),
+      );
+    };
+    fc.assert(
+      fc.property(batches, (sample) => {
+        const shapes = chooseShapes(sample);
+        for (const rows of sample) expect(longest(shapes.pad(rows))).toBe(longest(rows));
+      }),
+    );
+  });
+
   test('have few shapes where the sample foresaw them, and the same one each time', () => {
     fc.assert(
       fc.property(batches, (sample) => {

@@ -130,7 +130,7 @@ function figuresOf(
 /** `kept` is what `keptFigures` keeps, chunk after chunk, or nothing at all. */
 function gradients(prediction: Prediction, dy: tf.Tensor, kept: tf.Tensor[], isWeightFrozen: boolean): tf.Tensor[] {
   const column = tf.expandDims(dy, 1); // [tokens, 1]
-  const chunks = chunksOf({ ...prediction, dy: column }, isKeptWhole(prediction, isWeightFrozen));
+  const chunks = chunksOf({ ...prediction, dy: column }, kept.length > 0 && isKeptWhole(prediction, isWeightFrozen));
   const each = kept.length / chunks.length;
   let dWeight: tf.Tensor | undefined;
   const dHidden = chunks.map((chunk, at) => {

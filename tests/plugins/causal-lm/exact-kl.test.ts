@@ -19,7 +19,7 @@ cpSync(path.join(fixtures, 'models/qwen2'), model, { recursive: true });
 cpSync(path.join(fixtures, 'trl/tokenizer'), model, { recursive: true });
 afterAll(() => rmSync(model, { recursive: true }));
 
-/** Lets the policy's pass ask for `kl`, and logs its mean over tokens. */
+/** Lets the policy's pass ask for `kl`, before what is trained on, and logs its mean over tokens. */
 const exactKl = definePlugin({
   name: 'exact-kl',
   apiVersion: 1,
@@ -31,7 +31,7 @@ const exactKl = definePlugin({
         passes: (batch) =>
           inner
             .passes(batch)
-            .map((pass) => (pass.of === 'policy' ? { ...pass, outputs: [...pass.outputs, 'kl' as const] } : pass)),
+            .map((pass) => (pass.of === 'policy' ? { ...pass, outputs: ['kl' as const, ...pass.outputs] } : pass)),
       }),
     });
     hooks.metrics.tap(({ outputs, batch }) => ({
