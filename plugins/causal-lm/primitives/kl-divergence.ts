@@ -13,13 +13,12 @@ export function klDivergence(policy: Softened, reference: Softened): tf.Tensor {
       tf.Tensor,
       tf.Tensor,
     ];
-    const normalizers = tf.sub(normalizer(policy), normalizer(reference)); // [tokens, 1]
-    const logRatio = tf.sub(tf.sub(policy.logits, reference.logits), normalizers); // [tokens, vocabulary]
+    const logRatio = tf.sub(tf.sub(policy.logits, reference.logits), normalizerRatio(policy, reference)); // [tokens, vocabulary]
     return tf.sum(tf.add(tf.sub(tf.mul(p, logRatio), p), q), -1);
   });
 }
 
-/** Log of the sum of exponentials of the logits, `[tokens, 1]`. */
-function normalizer({ max, sum }: Softened): tf.Tensor {
-  return tf.add(tf.log(sum), max);
+/** Log of the ratio of the two partition sums, `[tokens, 1]`; of two logs, each much larger, their rounding would be left. */
+function normalizerRatio(policy: Softened, reference: Softened): tf.Tensor {
+  return tf.add(tf.sub(policy.max, reference.max), tf.log(tf.div(policy.sum, reference.sum)));
 }
