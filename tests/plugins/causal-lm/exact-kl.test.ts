@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { createTrainer, definePlugin, Objective } from 'mooring';
+import { createTrainer, definePlugin, Engine, Objective, type Plugin } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { preferenceData } from 'mooring/plugins/preference-data';
@@ -42,7 +42,11 @@ const exactKl = definePlugin({
 
 type Settings = NonNullable<Parameters<typeof createTrainer>[0]['train']>;
 
-async function divergences(train: Settings, plugins = [refClone()]): Promise<number[]> {
+async function divergences(
+  train: Settings,
+  plugins: readonly Plugin[] = [refClone()],
+  sharePrompts = true,
+): Promise<number[]> {
   const seen: number[] = [];
   const recorder = definePlugin({
     name: 'recorder',
@@ -55,7 +59,9 @@ async function divergences(train: Settings, plugins = [refClone()]): Promise<num
     { model, data: path.join(fixtures, 'trl/pairs.jsonl'), train: { ...settings, ...train } },
     { log },
   );
-  await run.use(causalLm(), tokenizer(), preferenceData(), dpo(), exactKl(), ...plugins, recorder()).train();
+  await run
+    .use(causalLm(), tokenizer(), preferenceData({ sharePrompts }), dpo(), exactKl(), ...plugins, recorder())
+    .train();
   return seen;
 }
 
@@ -73,6 +79,41 @@ describe('the exact KL of policy and reference', () => {
 
   test('is refused where nothing gives the prediction of a reference', async () => {
     await expect(divergences({ engine: 'wasm' }, [])).rejects.toMatchObject({ code: 'SERVICE_MISSING' });
+  });
+
+  test('names the reference, and who answered for it without its prediction', async () => {
+    const cache = definePlugin({
+      name: 'cache',
+      apiVersion: 1,
+      apply: ({ hooks }) =>
+        hooks.pass.tap(({ pass }) =>
+          pass.view === 'reference' ? { logps: tf.zeros([pass.rows.targets.label.length]) } : undefined,
+        ),
+    });
+    await expect(divergences({ engine: 'wasm' }, [refClone(), cache()])).rejects.toMatchObject({
+      code: 'KL_UNCOMPARED',
+      message: expect.stringMatching(/pass policy.*a tap of `pass`.*of the kind clone gave no `states`/),
+    });
+  });
+
+  test('is the same whether the sequences of a pair share a row or not', async () => {
+    const shared = await divergences({ engine: 'wasm' });
+    const apart = await divergences({ engine: 'wasm' }, [refClone()], false);
+    shared.forEach((kl, step) => {
+      expect(kl).toBeCloseTo(apart[step] as number, 6);
+    });
+  });
+
+  test.each(engines)('leaves no tensor behind: native, compile %s', async (compile) => {
+    const counts: object[] = [];
+    const counter = definePlugin({
+      name: 'counter',
+      apiVersion: 1,
+      uses: { engine: Engine },
+      apply: ({ hooks, services }) => hooks.stepEnd.tap(() => void counts.push(services.engine.memory())),
+    });
+    await divergences({ engine: 'native', compile, steps: 6 }, [refClone(), counter()]);
+    expect(counts[5]).toEqual(counts[1]);
   });
 
   test('is that of its formula in double precision', async () => {
