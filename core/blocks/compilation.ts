@@ -22,7 +22,7 @@ export interface Compilation {
 
 /**
  * Work from which compiling pays, in floating-point operations of the run. It takes four to five seconds on 2 cores, and
- * saves 170 ms of a step of 0.04 TFLOP (tiny) and 1.5 s of one of 0.8 (0.1b): won back after 1 to 3 (`npm run bench`).
+ * saves 170 ms of a step of 0.04 TFLOP (tiny) and 1.5 s of one of 0.8 (0.1b): won back after 1 to 3 (`npm run bench`). Each shape of batches costs it anew.
  */
 const worthwhile = 2e12;
 
@@ -58,13 +58,14 @@ export function createCompilation(options: {
       if (mode === 'off' || compiled === undefined) return;
       const rows = await sample();
       const work = workOf(model, rows) * steps * train.gradientAccumulationSteps;
-      const isCompiled = mode === 'on' || work >= worthwhile;
+      const sampled = chooseShapes(rows.flat());
+      const isCompiled = mode === 'on' || work >= worthwhile * sampled.count;
       const decision = isCompiled ? 'compiles its blocks' : 'is too short to pay for compiling';
       const size = `a run of ${(work / 1e12).toPrecision(2)} TFLOP`;
       if (mode === 'auto') log.info({ operations: work }, `compile: auto, ${size} ${decision}`);
       if (!isCompiled) return;
       chosen = compiled;
-      shapes = chooseShapes(rows.flat());
+      shapes = sampled;
       log.info({}, `compile: batches are padded, ${shapes.description}`);
     },
     report() {

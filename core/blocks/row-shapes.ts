@@ -4,6 +4,8 @@ import type { Fork, Rows, Targets } from '../rows.ts';
 export interface RowShapes {
   /** The same rows with more padding: of the same shape for most. Remembered for each `rows`. */
   pad(rows: Rows): Rows;
+  /** How many shapes the sample has: each is compiled. */
+  readonly count: number;
   /** For people: the lengths, and how much longer they make the sample. */
   readonly description: string;
 }
@@ -16,8 +18,8 @@ interface Lengths {
   readonly targets: readonly number[];
 }
 
-/** What no sample foresaw is padded to a multiple of this. */
-const step = 32;
+/** Lengths that no sample foresaw are multiples of this. */
+const roundTo = 32;
 
 /**
  * Chooses shapes from a sample of the rows to come: few lengths of sequences, or of trunks and branches where rows fork,
@@ -33,7 +35,11 @@ export function chooseShapes(sample: readonly Rows[]): RowShapes {
     known.set(rows, padded);
     return padded;
   };
-  return { pad, description: describe(kinds, sample, sample.map(pad)) };
+  const padded = sample.map(pad);
+  const shapes = padded.map(({ batch, time, fork, targets }) =>
+    JSON.stringify([batch, time, fork, targets.label.length]),
+  );
+  return { pad, count: new Set(shapes).size, description: describe(kinds, sample, padded) };
 }
 
 /**
@@ -120,8 +126,13 @@ function forkOf({ fork, time }: Rows): Fork {
   return fork ?? { trunk: 0, branches: 1, branch: time };
 }
 
+/** The next length; beyond the largest they grow by a quarter, so that what no sample foresaw has few shapes as well. */
 function next(lengths: readonly number[] = [], length: number): number {
-  return lengths.find((each) => each >= length) ?? Math.ceil(length / step) * step;
+  const known = lengths.find((each) => each >= length);
+  if (known !== undefined) return known;
+  let reach = lengths.at(-1) ?? roundTo;
+  while (reach < length) reach = Math.ceil((reach * 1.25) / roundTo) * roundTo;
+  return reach;
 }
 
 function describe(kinds: ReadonlyMap<number, Lengths>, sample: readonly Rows[], padded: readonly Rows[]): string {
