@@ -3,7 +3,7 @@ import type { Compiler, Executable } from '../engine/compile/compile.ts';
 import type { Value } from '../engine/compile/graph.ts';
 import type { NativeBackend } from '../engine/native.ts';
 import { MooringError } from '../errors.ts';
-import { type BlockRun, type BlockRunner, eagerBlocks } from './block-runner.ts';
+import { type BlockResult, type BlockRun, type BlockRunner, eagerBlocks } from './block-runner.ts';
 import { type SplitOutputs, splitProducts } from './products.ts';
 import { recordBlock } from './record-block.ts';
 import { residualsOf } from './residuals.ts';
@@ -40,40 +40,67 @@ export function createCompiledBlocks(options: {
   const known = new Map<string, CompiledBlock | undefined>();
   const ran = new Set<string>();
 
+  // blocks whose backward part has run: until then `hidden` is kept, for an eager one in its place
+  const proven = new Set<CompiledBlock>();
+
   return {
     /** How many different executables ran. */
     executables: () => ran.size,
-
-    forward(run) {
-      const compiled = compiledOf(run);
-      if (compiled === undefined) return eagerBlocks.forward(run);
-      const { forward, outputs, needsHidden } = compiled;
-      const results = withTensors(run, new Map(), (tensorOf) => {
-        const computed = execute(forward, tensorOf);
-        const each = outputs.map(([, value]) => (isParameter(value) ? tf.clone(tensorOf(value)) : computed.shift()));
-        return [...(each as tf.Tensor[]), ...computed];
-      });
-      const named = outputs.map(([name], index) => [name, results[index] as tf.Tensor] as const);
-      return { outputs: Object.fromEntries(named), residuals: results.slice(outputs.length), needsHidden };
-    },
-
-    backward(run, kept, flowing) {
-      const compiled = compiledOf(run);
-      if (compiled === undefined) return eagerBlocks.backward(run, kept, flowing);
-      const { backward, backwardResults, residuals, gradients, gradientNames } = compiled;
-      const given = new Map(residuals.map((value, index) => [value, kept[index] as tf.Tensor]));
-      const finished = withTensors({ ...run, inputs: { ...run.inputs, flowing } }, given, (tensorOf) => {
-        const results = execute(backward, tensorOf);
-        for (const [index, value] of backwardResults.entries()) given.set(value, results[index] as tf.Tensor);
-        const finished = gradients.finish(backend, tensorOf);
-        for (const each of results) if (!finished.includes(each)) each.dispose();
-        return finished;
-      });
-      const named = gradientNames.map((name, index) => [name, finished[index] as tf.Tensor] as const);
-      const isBelow = named[0]?.[0] === 'hidden' && run.isAboveTrained;
-      return { hidden: isBelow ? named[0]?.[1] : undefined, parameters: named.slice(isBelow ? 1 : 0) };
-    },
+    forward: (run) =>
+      either(
+        run,
+        (compiled) => forward(run, compiled),
+        () => eagerBlocks.forward(run),
+      ),
+    backward: (run, kept, flowing) =>
+      either(
+        run,
+        (compiled) => backward(run, compiled, kept, flowing),
+        () => eagerBlocks.backward(run, kept, flowing),
+      ),
   };
+
+  /** Eagerly from now on where XLA itself refuses. */
+  function either<Result>(run: BlockRun, compiled: (block: CompiledBlock) => Result, eager: () => Result): Result {
+    const block = compiledOf(run);
+    if (block === undefined) return eager();
+    try {
+      return compiled(block);
+    } catch (error) {
+      if (!(error instanceof MooringError) || error.code !== 'COMPILE_FAILED') throw error;
+      refuse(run.block.name, error);
+      known.set(keyOf(run), undefined);
+      return eager();
+    }
+  }
+
+  function forward(run: BlockRun, compiled: CompiledBlock): BlockResult {
+    const { forward, outputs } = compiled;
+    const results = withTensors(run, new Map(), (tensorOf) => {
+      const computed = execute(forward, tensorOf);
+      const each = outputs.map(([, value]) => (isParameter(value) ? tf.clone(tensorOf(value)) : computed.shift()));
+      return [...(each as tf.Tensor[]), ...computed];
+    });
+    const named = outputs.map(([name], index) => [name, results[index] as tf.Tensor] as const);
+    const needsHidden = compiled.needsHidden || !proven.has(compiled);
+    return { outputs: Object.fromEntries(named), residuals: results.slice(outputs.length), needsHidden };
+  }
+
+  function backward(run: BlockRun, compiled: CompiledBlock, kept: readonly tf.Tensor[], flowing: tf.Tensor) {
+    const { backward, backwardResults, residuals, gradients, gradientNames } = compiled;
+    const given = new Map(residuals.map((value, index) => [value, kept[index] as tf.Tensor]));
+    const finished = withTensors({ ...run, inputs: { ...run.inputs, flowing } }, given, (tensorOf) => {
+      const results = execute(backward, tensorOf);
+      for (const [index, value] of backwardResults.entries()) given.set(value, results[index] as tf.Tensor);
+      const finished = gradients.finish(backend, tensorOf);
+      for (const each of results) if (!finished.includes(each)) each.dispose();
+      return finished;
+    });
+    proven.add(compiled);
+    const named = gradientNames.map((name, index) => [name, finished[index] as tf.Tensor] as const);
+    const isBelow = named[0]?.[0] === 'hidden' && run.isAboveTrained;
+    return { hidden: isBelow ? named[0]?.[1] : undefined, parameters: named.slice(isBelow ? 1 : 0) };
+  }
 
   function execute(executable: Executable, tensorOf: (value: Value) => tf.Tensor): tf.Tensor[] {
     ran.add(executable.digest);

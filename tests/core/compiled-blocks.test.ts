@@ -63,6 +63,23 @@ ifInstalled.each(['none', 'block'] as const)('with recompute %s, compiled blocks
 });
 
 ifInstalled('a compiled run', () => {
+  test('goes on eagerly, and says so, where TensorFlow cannot load what was recorded', async () => {
+    const odd: LayerFunction = (scope, hidden) => tf.mul(scope.linear('mix', hidden), 0.7431);
+    const { backend } = await openNative();
+    backend.loadSavedModelMetaGraph = () => {
+      throw new Error('no room');
+    };
+    try {
+      const run = await compiled([stacked(2, odd)]);
+      expect(warnings(run)).toEqual([
+        expect.stringMatching(/run eagerly.*TensorFlow cannot compile it: Error: no room/),
+      ]);
+      expectSame(run, await eagerly([stacked(2, odd)]));
+    } finally {
+      Reflect.deleteProperty(backend, 'loadSavedModelMetaGraph'); // the class's own is back
+    }
+  });
+
   test('leaves no tensor behind, and its executables to the next run of the same shapes', async () => {
     const { backend } = await openNative();
     const before = tf.memory().numTensors;
