@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type BlockRun, eagerBlocks } from './blocks/block-runner.ts';
 import type { Compilation } from './blocks/compilation.ts';
 import { gradientsOf } from './blocks/gradients-of.ts';
+import { cutTargets, padTargets } from './blocks/pad-rows.ts';
 import { failure } from './failure.ts';
 import type { DefineParameter } from './hook-arguments.ts';
 import type { Hooks } from './hooks/registry.ts';
@@ -71,7 +72,7 @@ export class BlockDriver implements Driver {
         tf.dispose(Object.values(own));
       });
     }
-    return firstTokens(carried, asked.rows.targets.label.length);
+    return cutTargets(carried, asked.rows.targets.label.length);
   }
 
   runBlock(block: Block, pass: Pass, inputs: Tensors): Promise<Tensors> {
@@ -103,7 +104,7 @@ export class BlockDriver implements Driver {
     const shared = this.sharedInputs(pass.rows);
     const sums = new Map<string, tf.Tensor>();
     const lowest = Math.max(this.lowestTrained(), 0);
-    let flowing = withTokens(gradient, pass.rows.targets.label.length);
+    let flowing = padTargets(gradient, pass.rows.targets.label.length);
     const visit = async (index: number, masks: Tensors) => {
       const { hidden, residuals } = kept[index] as Kept;
       const inputs: Tensors = { ...shared, ...masks, ...(hidden === undefined ? {} : { hidden }) };
@@ -208,28 +209,8 @@ function disposeKept(kept: Kept | undefined): void {
 /** What the head compares with. */
 function referenceInputs({ kind }: Block, { reference, rows }: Pass): Tensors {
   if (kind !== 'head' || reference === undefined) return {};
-  const referenceStates = withTokens(tf.clone(reference.states), rows.targets.label.length);
+  const referenceStates = padTargets(tf.clone(reference.states), rows.targets.label.length);
   return { referenceStates, referenceHeadWeight: tf.clone(reference.headWeight) };
-}
-
-/** Outputs of padded rows without those of the targets that padding added. */
-function firstTokens(outputs: Tensors, count: number): Tensors {
-  const cut = (name: string, tensor: tf.Tensor) => {
-    if (name === 'headWeight' || tensor.shape[0] === count) return tensor;
-    const first = tf.slice(tensor, 0, count);
-    tensor.dispose();
-    return first;
-  };
-  return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, cut(name, tensor)]));
-}
-
-/** What belongs to targets, `[targets, ...]`, with zeros for those that padding added; takes ownership. */
-function withTokens(values: tf.Tensor, count: number): tf.Tensor {
-  const [targets, ...rest] = values.shape as [number, ...number[]];
-  if (targets === count) return values;
-  const padded = tf.pad(values, [[0, count - targets], ...rest.map((): [number, number] => [0, 0])]);
-  values.dispose();
-  return padded;
 }
 
 /** Adds to a sum by name; takes ownership of `value`. */

@@ -1,24 +1,19 @@
 import type { Rows, Sequence } from './rows.ts';
 
-/** How sequences are packed as branches; lengths are least ones, so that batches can be brought to few shapes. */
-export interface PackBranchesOptions {
-  readonly padId?: number;
-  readonly firstRow?: number;
-  readonly trunk?: number;
-  readonly branch?: number;
-}
-
 /**
  * Rows that fork: row r holds the sequences `branches[0][r]`, `branches[1][r]`, ..., of which what all have in common
  * before their completions is the trunk, and may be nothing. Trunk and branches are padded on the right, to one position
  * at least. Targets are those of `packRows` over all sequences of the first branch, then of the second, ..., in that order.
  */
-export function packBranches(branches: readonly (readonly Sequence[])[], options: PackBranchesOptions = {}): Rows {
+export function packBranches(
+  branches: readonly (readonly Sequence[])[],
+  options: { padId?: number; firstRow?: number } = {},
+): Rows {
   const batch = branches[0]?.length ?? 0;
   const shared = Array.from({ length: batch }, (_, row) => sharedLength(branches.map((all) => all[row] as Sequence)));
   const rests = branches.flatMap((all) => all.map(({ ids }, row) => ids.length - (shared[row] as number)));
-  const trunk = Math.max(1, options.trunk ?? 0, ...shared);
-  const branch = Math.max(1, options.branch ?? 0, ...rests);
+  const trunk = Math.max(1, ...shared);
+  const branch = Math.max(1, ...rests);
   const time = trunk + branches.length * branch;
 
   const ids = new Int32Array(batch * time).fill(options.padId ?? 0);

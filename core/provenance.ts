@@ -2,7 +2,7 @@ import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
 import { requestsOf } from './micro-step.ts';
 import type { Outputs, Pass } from './model.ts';
-import type { Rows } from './rows.ts';
+import { type Rows, sliceRows } from './rows.ts';
 import type { Session } from './session.ts';
 
 /** How far the KL at step 0 may be from 0 where the reference is the model that training starts from. */
@@ -41,19 +41,9 @@ export async function checkReference(session: Session, batch: Batch): Promise<vo
 
 /** The rows up to the first one that has a token to score: a whole batch would show nothing more, and takes as long as a step. */
 function firstScored(rows: Rows): Rows {
-  const { batch, time, ids, mask, targets } = rows;
-  const count = 1 + Math.floor(targets.source.reduce((least, at) => Math.min(least, at), ids.length) / time);
-  if (count >= batch) return rows;
-  const size = count * time;
-  const cut = (values: Int32Array) => values.filter((_, at) => (targets.source[at] as number) < size);
-  const { source, label, row, position } = targets;
-  return {
-    ...rows,
-    batch: count,
-    ids: ids.slice(0, size),
-    mask: mask.slice(0, size),
-    targets: { source: cut(source), label: cut(label), row: cut(row), position: cut(position) },
-  };
+  const { batch, time, ids, targets } = rows;
+  const first = targets.source.reduce((least, at) => Math.min(least, at), ids.length);
+  return sliceRows(rows, 0, Math.min(batch, 1 + Math.floor(first / time))).part;
 }
 
 /** mean(exp(r - p) - 1 - (r - p)): never negative, and 0 only where the log-probabilities agree. */

@@ -105,3 +105,25 @@ export function countTokens({ mask, time, fork }: Rows): number {
   const { trunk, branches } = fork ?? { trunk: 0, branches: 1 };
   return mask.reduce((sum, real, at) => sum + (at % time < trunk ? branches * real : real), 0);
 }
+
+/** Rows `first` to `last`, exclusive, with the targets that they predict; `members` says which of all targets those are. */
+export function sliceRows(rows: Rows, first: number, last: number): { part: Rows; members: Int32Array } {
+  const { time, ids, mask, targets } = rows;
+  const [begin, end] = [first * time, last * time];
+  const isIn = (token: number) => (targets.source[token] as number) >= begin && (targets.source[token] as number) < end;
+  const members = Int32Array.from(targets.source.keys()).filter(isIn);
+  const of = (values: Int32Array) => members.map((token) => values[token] as number);
+  const part: Rows = {
+    ...rows,
+    batch: last - first,
+    ids: ids.subarray(begin, end),
+    mask: mask.subarray(begin, end),
+    targets: {
+      source: of(targets.source).map((at) => at - begin),
+      label: of(targets.label),
+      row: of(targets.row),
+      position: of(targets.position),
+    },
+  };
+  return { part, members };
+}

@@ -1,4 +1,5 @@
-import type { Fork, Rows, Targets } from '../rows.ts';
+import type { Rows } from '../rows.ts';
+import { forkOf, type LeastShape, padRows } from './pad-rows.ts';
 
 /** Brings rows to few shapes, so that few executables serve a whole run. */
 export interface RowShapes {
@@ -31,7 +32,7 @@ export function chooseShapes(sample: readonly Rows[]): RowShapes {
     kinds.set(kind, lengthsOf(sample.filter((rows) => kindOf(rows) === kind)));
   const known = new WeakMap<Rows, Rows>();
   const pad = (rows: Rows) => {
-    const padded = known.get(rows) ?? padRows(rows, kinds.get(kindOf(rows)));
+    const padded = known.get(rows) ?? padRows(rows, shapeFor(rows, kinds.get(kindOf(rows))));
     known.set(rows, padded);
     return padded;
   };
@@ -62,40 +63,14 @@ export function chooseLengths(values: readonly number[], most: number): number[]
   return best.at(-1)?.lengths ?? [];
 }
 
-/** Rows with longer trunks and branches, more rows and more targets, none of which is read. */
-function padRows(rows: Rows, lengths: Lengths | undefined): Rows {
-  const from = forkOf(rows);
-  const trunk = from.trunk === 0 ? 0 : next(lengths?.trunks, from.trunk);
-  const to = { ...from, trunk, branch: next(lengths?.branches, from.branch) };
-  const time = to.trunk + to.branches * to.branch;
-  const batch = Math.max(rows.batch, lengths?.batch ?? 0);
-  const place = (at: number) => {
-    const inRow = at % rows.time;
-    const begin = Math.floor(at / rows.time) * time;
-    if (inRow < from.trunk) return begin + inRow;
-    const inBranches = inRow - from.trunk;
-    return begin + to.trunk + Math.floor(inBranches / from.branch) * to.branch + (inBranches % from.branch);
+function shapeFor(rows: Rows, lengths: Lengths | undefined): LeastShape {
+  const { trunk, branch } = forkOf(rows);
+  return {
+    batch: lengths?.batch,
+    trunk: next(lengths?.trunks, trunk),
+    branch: next(lengths?.branches, branch),
+    targets: next(lengths?.targets, rows.targets.label.length),
   };
-  const ids = new Int32Array(batch * time);
-  const mask = new Int32Array(batch * time);
-  rows.ids.forEach((id, at) => {
-    ids[place(at)] = id;
-    mask[place(at)] = rows.mask[at] as number;
-  });
-  // added rows are as long as the first: without tokens they would have padding before branches, with all they could be too long
-  for (let row = rows.batch; row < batch; row++) mask.copyWithin(row * time, 0, time);
-  const targets = padTargets(rows.targets, next(lengths?.targets, rows.targets.label.length), place);
-  const fork = rows.fork === undefined ? undefined : to;
-  return { ...rows, batch, time, fork, ids, mask, targets };
-}
-
-function padTargets({ source, label, row, position }: Targets, count: number, place: (at: number) => number): Targets {
-  const longer = (values: Int32Array) => {
-    const all = new Int32Array(count);
-    all.set(values);
-    return all;
-  };
-  return { source: longer(source.map(place)), label: longer(label), row: longer(row), position: longer(position) };
 }
 
 function lengthsOf(sample: readonly Rows[]): Lengths {
@@ -120,10 +95,6 @@ function lengthsOf(sample: readonly Rows[]): Lengths {
 /** Rows of one kind differ in lengths only: the number of branches, 0 where rows do not fork. */
 function kindOf({ fork }: Rows): number {
   return fork?.branches ?? 0;
-}
-
-function forkOf({ fork, time }: Rows): Fork {
-  return fork ?? { trunk: 0, branches: 1, branch: time };
 }
 
 /** The next length; beyond the largest they grow by a quarter, so that what no sample foresaw has few shapes as well. */

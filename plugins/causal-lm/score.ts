@@ -11,6 +11,7 @@ import {
   type PreferenceBatch,
   type Rows,
   rowsOf,
+  sliceRows,
   writeFileAside,
   writeSafetensors,
 } from 'mooring';
@@ -131,29 +132,11 @@ async function run(driver: Driver, rows: Rows, output: OutputName): Promise<Floa
   return values;
 }
 
-/** The same rows, as many at a time as have `tokens` tokens, and at least one; `members` says which targets they have. */
-function* parts(rows: Rows, tokens: number): Generator<{ part: Rows; members: Int32Array }> {
-  const { time, targets } = rows;
-  const size = Math.max(1, Math.floor(tokens / time));
-  for (let first = 0; first < rows.batch; first += size) {
-    const last = Math.min(rows.batch, first + size);
-    const isIn = (at: number) => at >= first * time && at < last * time;
-    const members = Int32Array.from(targets.source.keys()).filter((token) => isIn(targets.source[token] as number));
-    const of = (values: Int32Array) => members.map((token) => values[token] as number);
-    const part = {
-      ...rows,
-      batch: last - first,
-      ids: rows.ids.subarray(first * time, last * time),
-      mask: rows.mask.subarray(first * time, last * time),
-      targets: {
-        source: of(targets.source).map((at) => at - first * time),
-        label: of(targets.label),
-        row: of(targets.row),
-        position: of(targets.position),
-      },
-    };
-    yield { part, members };
-  }
+/** The same rows, as many at a time as have `tokens` tokens, and at least one. */
+function* parts(rows: Rows, tokens: number): Generator<ReturnType<typeof sliceRows>> {
+  const size = Math.max(1, Math.floor(tokens / rows.time));
+  for (let first = 0; first < rows.batch; first += size)
+    yield sliceRows(rows, first, Math.min(rows.batch, first + size));
 }
 
 /** From `[targets]` to `[batch, time - 1]`. */

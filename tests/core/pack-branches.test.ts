@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { countTokens, packBranches, packRows, type Sequence } from 'mooring';
+import { padRows } from '../../core/blocks/pad-rows.ts';
 
 const ids = (most: number) => fc.array(fc.nat(3), { maxLength: most });
 
@@ -39,7 +40,10 @@ test('sequences packed as branches have the targets and the tokens of sequences 
 test('every sequence is a trunk and a branch, with what all have in common before their completions in the trunk', () => {
   fc.assert(
     fc.property(branchesOf, fc.nat(9), fc.nat(9), (branches, leastTrunk, leastBranch) => {
-      const { ids, mask, time, batch, fork } = packBranches(branches, { trunk: leastTrunk, branch: leastBranch });
+      const { ids, mask, time, batch, fork } = padRows(packBranches(branches), {
+        trunk: leastTrunk,
+        branch: leastBranch,
+      });
       const { trunk, branch } = fork as NonNullable<typeof fork>;
       expect(time).toBe(trunk + branches.length * branch);
       expect(trunk >= leastTrunk && branch >= leastBranch).toBe(true);
@@ -61,10 +65,8 @@ test('every sequence is a trunk and a branch, with what all have in common befor
 });
 
 test('the first tokens of both completions are predicted by the last token of the prompt', () => {
-  const { targets, fork } = packBranches(
-    [[{ ids: [1, 2, 3, 4], completionStart: 2 }], [{ ids: [1, 2, 5], completionStart: 2 }]],
-    { trunk: 3 },
-  );
+  const packed = packBranches([[{ ids: [1, 2, 3, 4], completionStart: 2 }], [{ ids: [1, 2, 5], completionStart: 2 }]]);
+  const { targets, fork } = padRows(packed, { trunk: 3 });
   // [ 1 2 - | 3 4 | 5 - ]
   expect(fork).toEqual({ trunk: 3, branches: 2, branch: 2 });
   expect([...targets.source]).toEqual([1, 3, 1]);

@@ -10,6 +10,7 @@ import {
   rowsOf,
   type Sequence,
 } from 'mooring';
+import { padRows } from '../../../core/blocks/pad-rows.ts';
 import { readInstalled } from '../../../core/engine/install/cache.ts';
 import { createDpoObjective } from '../../../plugins/dpo/objective.ts';
 import { optionsSchema } from '../../../plugins/dpo/options.ts';
@@ -113,7 +114,7 @@ describe.each(engines)('on %s, prompts computed once', (engine) => {
         fc.asyncProperty(sides, least, async (branches, lengths) => {
           const apart = packRows(branches.flat());
           fc.pre(apart.targets.label.length > 0);
-          const shared = await learnFrom(opened, packBranches(branches, lengths));
+          const shared = await learnFrom(opened, padRows(packBranches(branches), lengths));
           expect(differing(shared, await learnFrom(opened, apart))).toEqual([]);
           expect(differing(shared, await learnFrom(opened, leftPadded(branches.flat())))).toEqual([]);
         }),
