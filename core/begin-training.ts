@@ -15,12 +15,13 @@ export async function beginTraining(session: Session, batch: Batch): Promise<voi
 
 /** Rows of the first batches, as their passes will have them, after the `batch` taps. */
 async function sampleRows(session: Session): Promise<Rows[][]> {
-  const { data, hooks, random } = session;
+  const { config, data, hooks, random, run } = session;
+  const coming = Math.min(data.batchesPerEpoch, run.steps * config.train.gradientAccumulationSteps);
   const sample: Rows[][] = [];
   for await (const batch of data.open(0)) {
     const tapped = await hooks.batch(batch, { position: batch.position, random });
     sample.push([...new Set(requestsOf(session, tapped).map(({ rows }) => rows))]);
-    if (sample.length >= Math.min(sampledBatches, data.batchesPerEpoch)) break;
+    if (sample.length >= Math.min(sampledBatches, coming)) break;
   }
   return sample;
 }

@@ -56,6 +56,7 @@ export class BlockDriver implements Driver {
     const shared = this.sharedInputs(pass.rows);
     const kept: Kept[] = [];
     if (pass.gradient) this.tapes.set(pass.key, kept);
+    const lowest = this.lowestTrained();
     let carried: Tensors = {};
     for (const [index, block] of this.model.blocks.entries()) {
       const own = { ...this.model.dropoutMasks(block, pass), ...referenceInputs(block, pass) };
@@ -63,7 +64,7 @@ export class BlockDriver implements Driver {
       let isHiddenKept = false;
       const run = () => {
         const result = this.blocks.runner.forward(this.runOf(pass, index, { ...shared, ...own, ...carried }));
-        isHiddenKept = pass.gradient && result.needsHidden;
+        isHiddenKept = pass.gradient && index >= lowest && result.needsHidden;
         if (pass.gradient) kept.push({ hidden: isHiddenKept ? hidden : undefined, residuals: result.residuals });
         return result.outputs;
       };

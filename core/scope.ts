@@ -32,7 +32,7 @@ export class Scope implements BlockScope {
   readonly outputs: readonly OutputName[];
   readonly needsValue: boolean;
   readonly hasGradient: boolean;
-  private readonly purpose: ScopePurpose;
+  private readonly isRecorded: boolean;
   private readonly block: Block;
   private readonly source: ScopeSource;
   private readonly reads = new Map<string, tf.Tensor>();
@@ -44,7 +44,7 @@ export class Scope implements BlockScope {
     this.rows = { batch: pass.rows.batch, time: pass.rows.time };
     this.outputs = purpose.needsValue ? pass.outputs : ['logps'];
     this.needsValue = purpose.needsValue;
-    this.purpose = purpose;
+    this.isRecorded = purpose.isRecorded ?? false;
     this.hasGradient = purpose.isDifferentiated;
   }
 
@@ -100,7 +100,7 @@ export class Scope implements BlockScope {
 
   private isTapped(hook: 'readParameter' | 'projection'): boolean {
     const taps = this.source.hooks.tapsOf(hook);
-    const refused = this.purpose.isRecorded ? taps.find(({ isCapturable }) => !isCapturable) : undefined;
+    const refused = this.isRecorded ? taps.find(({ isCapturable }) => !isCapturable) : undefined;
     if (refused !== undefined) throw failure('TAP_NOT_CAPTURABLE', { plugin: refused.plugin, hook });
     return taps.length > 0;
   }

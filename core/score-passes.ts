@@ -17,7 +17,7 @@ export async function scorePasses(
   for (const pass of passes.toSorted((a, b) => Number(isCompared(b)) - Number(isCompared(a)))) {
     if (outputs[pass.key] !== undefined) continue; // ran for one that compares with it
     if (isCompared(pass)) await compare(scorers, pass, passes, outputs);
-    else outputs[pass.key] = (await answer(scorers, pass)) ?? (await run(scorers, pass));
+    else outputs[pass.key] = await score(scorers, pass);
   }
 }
 
@@ -46,8 +46,7 @@ async function compare(
     const source = answered === undefined ? 'the reference' : 'a tap of `pass`, which answered for the reference';
     return { pass: pass.key, source: `${source} of the kind ${kind}` };
   });
-  const asking = { ...pass, reference };
-  outputs[pass.key] = (await answer(scorers, asking)) ?? (await run(scorers, asking));
+  outputs[pass.key] = await score(scorers, { ...pass, reference });
   outputs[key] = only(found, asked);
 }
 
@@ -55,6 +54,10 @@ async function compare(
 function predictionOf({ states, headWeight }: Outputs, details: () => { pass: string; source: string }): Prediction {
   if (states !== undefined && headWeight !== undefined) return { states, headWeight };
   throw failure('KL_UNCOMPARED', { ...details(), missing: '`states` and `headWeight`' });
+}
+
+async function score(scorers: Scorers, pass: Pass): Promise<Outputs> {
+  return (await answer(scorers, pass)) ?? run(scorers, pass);
 }
 
 /** What taps say instead of computing. */

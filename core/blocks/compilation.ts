@@ -22,7 +22,8 @@ export interface Compilation {
 
 /**
  * Work from which compiling pays, in floating-point operations of the run. It takes four to five seconds on 2 cores, and
- * saves 170 ms of a step of 0.04 TFLOP (tiny) and 1.5 s of one of 0.8 (0.1b): won back after 1 to 3 (`npm run bench`). Each shape of batches costs it anew.
+ * saves 170 ms of a step of 0.04 TFLOP (tiny) and 1.2 s of one of 0.8 (0.1b): won back after 1 to 3 (`npm run bench`).
+ * Each shape of batches costs it anew.
  */
 const worthwhile = 2e12;
 
@@ -39,10 +40,7 @@ export function createCompilation(options: {
     log.warn({ engine: engine.name }, 'compile: only the native engine compiles, so blocks run eagerly');
   const compiler = engine.native && Compiler.of(engine.native.backend);
   const { recompute } = train;
-  const compiled =
-    engine.native &&
-    compiler &&
-    createCompiledBlocks({ backend: engine.native.backend, compiler, recompute, refuse: once(log) });
+  const compiled = compiler && createCompiledBlocks({ compiler, recompute, refuse: once(log) });
   let chosen: BlockRunner = eagerBlocks;
   let shapes: RowShapes | undefined;
   const before = compiler?.milliseconds ?? 0;

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Compiler, Executable } from '../engine/compile/compile.ts';
 import type { Value } from '../engine/compile/graph.ts';
-import type { NativeBackend } from '../engine/native.ts';
 import { MooringError } from '../errors.ts';
 import { type BlockResult, type BlockRun, type BlockRunner, eagerBlocks } from './block-runner.ts';
 import { type SplitOutputs, splitProducts } from './products.ts';
@@ -17,8 +16,10 @@ interface CompiledBlock {
   /** Yields the outputs that are no parameters as they are, then the residuals. */
   readonly forward: Executable;
   readonly residuals: readonly Value[];
-  readonly gradientNames: readonly string[];
+  /** Of `hidden` first, if `hasHidden`, then of parameters by these local names. */
   readonly gradients: SplitOutputs;
+  readonly hasHidden: boolean;
+  readonly parameterNames: readonly string[];
   /** Yields the operands of the gradients that are its results. */
   readonly backward: Executable;
   readonly backwardResults: readonly Value[];
@@ -31,13 +32,13 @@ interface CompiledBlock {
  * eagerly, and `refuse` is told why.
  */
 export function createCompiledBlocks(options: {
-  readonly backend: NativeBackend;
   readonly compiler: Compiler;
   readonly recompute: Recompute;
   readonly refuse: (block: string, error: MooringError) => void;
 }): BlockRunner & { executables(): number } {
-  const { backend, compiler, recompute, refuse } = options;
-  const known = new Map<string, CompiledBlock | undefined>();
+  const { compiler, recompute, refuse } = options;
+  const { backend } = compiler;
+  const known = new Map<string, CompiledBlock | 'eager'>();
   const ran = new Set<string>();
 
   // blocks whose backward part has run: until then `hidden` is kept, for an eager one in its place
@@ -60,18 +61,25 @@ export function createCompiledBlocks(options: {
       ),
   };
 
-  /** Eagerly from now on where XLA itself refuses. */
+  /** Eagerly from now on where the block cannot be recorded, or XLA itself refuses it. */
   function either<Result>(run: BlockRun, compiled: (block: CompiledBlock) => Result, eager: () => Result): Result {
-    const block = compiledOf(run);
-    if (block === undefined) return eager();
+    const key = keyOf(run);
+    if (known.get(key) === 'eager') return eager();
     try {
-      return compiled(block);
+      return compiled(compiledOf(key, run));
     } catch (error) {
-      if (!(error instanceof MooringError) || error.code !== 'COMPILE_FAILED') throw error;
+      if (!(error instanceof MooringError)) throw error;
       refuse(run.block.name, error);
-      known.set(keyOf(run), undefined);
+      known.set(key, 'eager');
       return eager();
     }
+  }
+
+  function compiledOf(key: string, run: BlockRun): CompiledBlock {
+    const found = known.get(key);
+    const block = found === undefined || found === 'eager' ? compileBlock(run) : found;
+    known.set(key, block);
+    return block;
   }
 
   function forward(run: BlockRun, compiled: CompiledBlock): BlockResult {
@@ -87,7 +95,7 @@ export function createCompiledBlocks(options: {
   }
 
   function backward(run: BlockRun, compiled: CompiledBlock, kept: readonly tf.Tensor[], flowing: tf.Tensor) {
-    const { backward, backwardResults, residuals, gradients, gradientNames } = compiled;
+    const { backward, backwardResults, residuals, gradients, hasHidden, parameterNames } = compiled;
     const given = new Map(residuals.map((value, index) => [value, kept[index] as tf.Tensor]));
     const finished = withTensors({ ...run, inputs: { ...run.inputs, flowing } }, given, (tensorOf) => {
       const results = execute(backward, tensorOf);
@@ -97,9 +105,8 @@ export function createCompiledBlocks(options: {
       return finished;
     });
     proven.add(compiled);
-    const named = gradientNames.map((name, index) => [name, finished[index] as tf.Tensor] as const);
-    const isBelow = named[0]?.[0] === 'hidden' && run.isAboveTrained;
-    return { hidden: isBelow ? named[0]?.[1] : undefined, parameters: named.slice(isBelow ? 1 : 0) };
+    const hidden = hasHidden ? finished.shift() : undefined;
+    return { hidden, parameters: parameterNames.map((name, index) => [name, finished[index] as tf.Tensor] as const) };
   }
 
   function execute(executable: Executable, tensorOf: (value: Value) => tf.Tensor): tf.Tensor[] {
@@ -107,29 +114,14 @@ export function createCompiledBlocks(options: {
     return executable.run(executable.arguments.map(tensorOf));
   }
 
-  function compiledOf(run: BlockRun): CompiledBlock | undefined {
-    const key = keyOf(run);
-    if (known.has(key)) return known.get(key);
-    const compiled = attempt(run);
-    known.set(key, compiled);
-    return compiled;
-  }
-
-  function attempt(run: BlockRun): CompiledBlock | undefined {
-    try {
-      return compileBlock(run);
-    } catch (error) {
-      if (!(error instanceof MooringError)) throw error;
-      refuse(run.block.name, error);
-      return undefined;
-    }
-  }
-
   function compileBlock(run: BlockRun): CompiledBlock {
     const recording = recordBlock(backend, run);
     const outputs = recording.outputs.map(([, value]) => value).filter((value) => !isParameter(value));
-    const wanted = recording.gradients.map(([, value]) => value);
-    const gradients = splitProducts(wanted);
+    const { hidden, parameters } = recording;
+    const gradients = splitProducts([
+      ...(hidden === undefined ? [] : [hidden]),
+      ...parameters.map(([, value]) => value),
+    ]);
     const residuals = recompute === 'none' ? residualsOf(gradients.operands, recording.isForward, isHidden) : [];
     const isGiven = (value: Value) => residuals.some((residual) => residual === value);
 
@@ -140,8 +132,9 @@ export function createCompiledBlocks(options: {
       outputs: recording.outputs,
       forward: compiler.executable([...outputs, ...residuals]),
       residuals,
-      gradientNames: recording.gradients.map(([name]) => name),
       gradients,
+      hasHidden: hidden !== undefined,
+      parameterNames: parameters.map(([local]) => local),
       backward,
       backwardResults,
       needsHidden: read.some(isHidden),

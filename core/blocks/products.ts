@@ -29,8 +29,12 @@ export function splitProducts(outputs: readonly Value[]): SplitOutputs {
     if (value.kind !== 'result') return false;
     if ((readers.get(value) ?? 0) !== (outputs.includes(value) ? 0 : 1)) return false;
     const { name, inputs, attributes } = value.operation;
+    if (inputs.some(({ kind }) => kind === 'constant')) return false; // no executable yields it
     if (name === 'BatchMatMulV2')
-      return attributeOf(attributes)('adj_x') === true && elements(inputs[0] as Value) >= largeElements;
+      return (
+        attributeOf(attributes)('adj_x') === true &&
+        tf.util.sizeFromShape([...(inputs[0] as Value).shape]) >= largeElements
+      );
     return (name === 'Add' || name === 'AddV2') && inputs.some(isApart);
   };
   const operands = new Set<Value>();
@@ -51,8 +55,4 @@ export function splitProducts(outputs: readonly Value[]): SplitOutputs {
       return tf.tidy(() => outputs.map(made));
     },
   };
-}
-
-function elements({ shape }: Value): number {
-  return shape.reduce((product, size) => product * size, 1);
 }

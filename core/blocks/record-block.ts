@@ -10,8 +10,10 @@ import { type BlockRun, differentiate, differentiatedOf } from './block-runner.t
 export interface BlockRecording {
   /** By name, in the block's order. */
   readonly outputs: readonly (readonly [name: string, value: Value])[];
-  /** Of what is differentiated: `hidden` first where it is wanted, then parameters by their local names. */
-  readonly gradients: readonly (readonly [name: string, value: Value])[];
+  /** The gradient of `hidden`, where it is wanted. */
+  readonly hidden?: Value | undefined;
+  /** The gradients of parameters, by their local names. */
+  readonly parameters: readonly (readonly [local: string, gradient: Value])[];
   /** Whether a value is computed before the outputs are complete. */
   readonly isForward: (value: Value) => boolean;
 }
@@ -20,7 +22,7 @@ export interface BlockRecording {
 export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecording {
   const outputs = recordOutputs(backend, run);
   const isDifferentiated = run.trainable.length > 0 || run.isAboveTrained;
-  if (!isDifferentiated) return { outputs, gradients: [], isForward: () => true };
+  if (!isDifferentiated) return { outputs, parameters: [], isForward: () => true };
   const byName: Record<string, Value> = Object.fromEntries(outputs);
   const { shape, type } = byName[differentiatedOf(byName)] as Value;
   const specs = { ...inputSpecs(run), gradient: { shape, type } };
@@ -36,7 +38,6 @@ export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecordi
         end = operations();
       },
     });
-    const below = gradients.hidden === undefined ? [] : [['hidden', gradients.hidden] as const];
     const isForward = (value: Value) => value.kind === 'result' && value.operation.index < end;
     const seen = new Set<Value>();
     // a gradient may be an input, a constant, of the forward part or that of another: its tensor must be its own
@@ -46,8 +47,9 @@ export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecordi
       seen.add(value);
       return isOwn ? value : standsFor(backend.executeSingleOutput('Identity', [], [tensor]));
     };
-    const all = [...below, ...gradients.parameters].map(([name, tensor]) => [name, computed(tensor)] as const);
-    return { outputs, gradients: all, isForward };
+    const hidden = gradients.hidden && computed(gradients.hidden);
+    const parameters = gradients.parameters.map(([local, tensor]) => [local, computed(tensor)] as const);
+    return { outputs, hidden, parameters, isForward };
   });
 }
 

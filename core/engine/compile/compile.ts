@@ -19,8 +19,8 @@ export interface Executable {
   run(tensors: readonly tf.Tensor[]): tf.Tensor[];
 }
 
-/** How many executables are kept; the oldest goes first, and is made again where it is needed again. */
-const most = 128;
+/** How many are kept; the one that has not run for longest goes first, and is made again where it is needed again. */
+const mostExecutables = 128;
 
 /** Turns recordings into executables; equal ones share one, whichever layer, or run of this process, they came from. */
 export class Compiler {
@@ -33,7 +33,7 @@ export class Compiler {
     return known;
   }
 
-  private readonly backend: NativeBackend;
+  readonly backend: NativeBackend;
   private readonly sessions = new Map<string, number>();
   /** Milliseconds spent so far: loading, and the first runs, in which XLA compiles. */
   milliseconds = 0;
@@ -56,11 +56,15 @@ export class Compiler {
     const names = outputs.map((_, index) => outputName(index));
     const run = (tensors: readonly tf.Tensor[]) => {
       const known = this.sessions.get(digest);
-      if (known !== undefined) return backend.runSavedModel(known, [...tensors], infos, names);
+      if (known !== undefined) {
+        this.sessions.delete(digest);
+        this.sessions.set(digest, known);
+        return backend.runSavedModel(known, [...tensors], infos, names);
+      }
       const started = performance.now();
       try {
         const session = load(backend, bytes);
-        for (const [oldest] of this.sessions) if (this.sessions.size >= most) this.drop(oldest);
+        for (const [unused] of this.sessions) if (this.sessions.size >= mostExecutables) this.drop(unused);
         this.sessions.set(digest, session);
         return backend.runSavedModel(session, [...tensors], infos, names);
       } catch (cause) {
@@ -90,12 +94,11 @@ export class Compiler {
  */
 export function compile<Name extends string>(
   compiler: Compiler,
-  backend: NativeBackend,
   specs: Readonly<Record<Name, TensorSpec>>,
   fn: (inputs: Readonly<Record<Name, tf.Tensor>>) => readonly tf.Tensor[],
 ): (inputs: Readonly<Record<Name, tf.Tensor>>) => tf.Tensor[] {
-  const outputs = record(backend, specs, ({ tensors, standsFor }) =>
-    fn(tensors as Record<Name, tf.Tensor>).map(standsFor),
+  const outputs = record(compiler.backend, specs, (scope) =>
+    fn(scope.tensors as Record<Name, tf.Tensor>).map(scope.standsFor),
   );
   const executable = compiler.executable(outputs);
   const names = executable.arguments.flatMap((value) => (value.kind === 'input' ? [value.name as Name] : []));

@@ -1,5 +1,7 @@
+import { util } from '@tensorflow/tfjs';
+import { failure } from '../errors.ts';
 import type { OpAttribute } from '../native.ts';
-import { type Constant, type TensorSpec, types, type Value } from './graph.ts';
+import { type TensorSpec, types, type Value } from './graph.ts';
 
 /** What the compiler must know of a TensorFlow operation: the name of its output, and what it yields without running it. */
 export interface OperationRule {
@@ -121,7 +123,8 @@ function shape(value: Value | undefined): readonly number[] {
 
 /** The values of an operand that says axes, sizes or the like: tfjs always makes them constants. */
 function ints(value: Value | undefined): number[] {
-  return Array.from((value as Constant).values);
+  if (value?.kind !== 'constant') throw failure('COMPILE_READS_VALUE', {});
+  return Array.from(value.values);
 }
 
 /** The same shape, whose elements come from several of the operand's. */
@@ -167,7 +170,6 @@ function product(a: readonly number[], b: readonly number[], transposesA: unknow
 }
 
 function resolved(x: Value | undefined, wanted: readonly number[]): number[] {
-  const total = shape(x).reduce((count, size) => count * size, 1);
   const known = wanted.reduce((count, size) => (size < 0 ? count : count * size), 1);
-  return wanted.map((size) => (size < 0 ? total / known : size));
+  return wanted.map((size) => (size < 0 ? util.sizeFromShape([...shape(x)]) / known : size));
 }

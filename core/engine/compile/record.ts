@@ -33,12 +33,11 @@ export function record<Result>(
     values.set(tensor.dataId, value);
     return tensor;
   };
-  const known = (tensor: tf.Tensor): Value | undefined => values.get(tensor.dataId);
   const execute = (name: string, attributes: OpAttribute[], tensors: readonly tf.Tensor[]): tf.Tensor[] => {
     const rule = operationRules[name];
     if (rule === undefined) throw failure('COMPILE_OPERATION', { operation: name });
     const given = tensors.map((tensor) => {
-      const value = known(tensor);
+      const value = values.get(tensor.dataId);
       if (value === undefined) throw failure('COMPILE_FOREIGN_TENSOR', { operation: name });
       return value;
     });
@@ -67,7 +66,7 @@ export function record<Result>(
     let result: Result | undefined;
     tf.tidy(() => {
       const tensors = Object.entries(inputs).map(([name, spec]) => [name, stand({ kind: 'input', name, ...spec })]);
-      const standsFor = (tensor: tf.Tensor) => known(tensor) as Value;
+      const standsFor = (tensor: tf.Tensor) => values.get(tensor.dataId) as Value;
       result = fn({ tensors: Object.fromEntries(tensors), standsFor, operations: () => operations });
     });
     return result as Result;
@@ -79,8 +78,6 @@ export function record<Result>(
 
 /** The recording outlives the function, and tfjs makes large constants: the gradient of a sum is a tensor of ones. */
 function compact(values: ArrayLike<number>, dtype: tf.DataType): ArrayLike<number> {
-  const first = values[0] as number;
-  return dtype === 'float32' && values.length > 1 && Array.from(values).every((one) => Object.is(one, first))
-    ? [first]
-    : values;
+  const isUniform = dtype === 'float32' && Array.from(values).every((one) => Object.is(one, values[0]));
+  return isUniform && values.length > 1 ? [values[0] as number] : values;
 }

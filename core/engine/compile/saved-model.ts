@@ -15,9 +15,6 @@ export interface EncodedFunction {
 export const argumentName = (index: number) => `a${index}`;
 export const outputName = (index: number) => `call:${index}`;
 
-/** An AttrValue for each attribute of a node, encoded. */
-type Attributes = Readonly<Record<string, Uint8Array>>;
-
 /**
  * Writes what `outputs` are made of as a SavedModel whose graph calls one function that XLA must compile.
  * Its arguments are the inputs and the values that `isCut` names. A value's name says nothing of a layer, so equal
@@ -94,7 +91,8 @@ function savedModel(definition: Uint8Array, args: readonly Value[], outputs: rea
   return message([1, 1], [2, message([1, message([4, 'serve'])], [2, graph])]);
 }
 
-function node(name: string, operation: string, inputs: readonly string[], attributes: Attributes): Uint8Array {
+/** `attributes` are encoded values. */
+function node(name: string, operation: string, inputs: readonly string[], attributes: Record<string, Uint8Array>) {
   return message(
     [1, name],
     [2, operation],

@@ -26,8 +26,8 @@ const ways: Record<string, (inputs: Tensors<Name>) => Promise<tf.Tensor>> = {
 if (readInstalled() !== undefined) {
   ways.native = ways.wasm as (typeof ways)[string];
   ways.compiled = async (inputs) => {
-    const { backend, compiler } = await openNative();
-    return compile(compiler, backend, specsOf(inputs), divergence)(inputs)[0] as tf.Tensor;
+    const { compiler } = await openNative();
+    return compile(compiler, specsOf(inputs), divergence)(inputs)[0] as tf.Tensor;
   };
 }
 

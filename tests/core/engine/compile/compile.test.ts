@@ -36,7 +36,7 @@ ifInstalled('the compiler', () => {
     expect(counted()).toEqual(before);
   });
 
-  const compileFor = (fn: TensorFunction<'x'>) => compile(native.compiler, native.backend, { x: specOf(x) }, fn);
+  const compileFor = (fn: TensorFunction<'x'>) => compile(native.compiler, { x: specOf(x) }, fn);
   const valuesOf = (tensor: tf.Tensor) => Array.from(tensor.dataSync());
 
   describe('refuses, and leaves the engine as it was:', () => {
@@ -102,7 +102,7 @@ ifInstalled('the compiler', () => {
     test('what TensorFlow cannot compile, when it is run', async () => {
       const ids = tf.tensor1d([1, 2], 'int32');
       const sine = ({ ids }: { ids: tf.Tensor }) => [native.backend.executeSingleOutput('Sin', [], [ids])];
-      const run = compile(native.compiler, native.backend, specsOf({ ids }), sine);
+      const run = compile(native.compiler, specsOf({ ids }), sine);
       for (const _ of [1, 2]) expect(await failureOf(() => run({ ids }))).toMatchObject({ code: 'COMPILE_FAILED' });
       expect(native.compiler.size).toBe(0);
       ids.dispose();
@@ -164,9 +164,7 @@ ifInstalled('the compiler', () => {
     run(shifted(1));
     run(shifted(1));
     const renamed = { layer_7: x };
-    tf.dispose(
-      compile(native.compiler, native.backend, specsOf(renamed), ({ layer_7 }) => [layer_7.square().add(1)])(renamed),
-    );
+    tf.dispose(compile(native.compiler, specsOf(renamed), ({ layer_7 }) => [layer_7.square().add(1)])(renamed));
     expect(native.compiler.size).toBe(1);
     const others: TensorFunction<'x'>[] = [shifted(2), ({ x }) => [x.abs().add(1)], ({ x }) => [x.square().add(1), x]];
     others.forEach(run);

@@ -57,7 +57,7 @@ export function eagerly<Name extends string>(inputs: Tensors<Name>, fn: TensorFu
 
 /** The function's outputs, compiled for the shapes of these inputs. */
 export function compiled<Name extends string>(native: Native, inputs: Tensors<Name>, fn: TensorFunction<Name>) {
-  return described(compile(native.compiler, native.backend, specsOf(inputs), fn)(inputs));
+  return described(compile(native.compiler, specsOf(inputs), fn)(inputs));
 }
 
 /** Same shapes, types and values; XLA adds up in another order, and approximates exp, tanh and erf in another way. */
