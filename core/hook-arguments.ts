@@ -44,6 +44,8 @@ export interface ParameterRead {
   readonly block: Block;
   readonly parameter: ParameterSpec;
   readonly view: string;
+  /** The pass's: what a tap is asked to do differently, if it knows the name. */
+  readonly variant: string | undefined;
   /** A parameter that a plugin defined for this block, by the local name it chose. */
   readonly read: (local: string) => Tensor;
 }
@@ -57,6 +59,7 @@ export interface Projection {
   readonly input: Tensor;
   readonly weight: () => Tensor;
   readonly view: string;
+  readonly variant: string | undefined;
   readonly read: (local: string) => Tensor;
 }
 

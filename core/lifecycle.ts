@@ -117,13 +117,13 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
   readParameter: {
     kind: 'sync waterfall',
     when: 'inside a block, as it reads a parameter; pure, differentiated',
-    args: ['block', 'parameter', 'view', 'read'],
+    args: ['block', 'parameter', 'view', 'variant', 'read'],
     returns: 'replaces the tensor that the store supplied',
   },
   projection: {
     kind: 'sync waterfall',
     when: 'inside a block, after a linear or an embedding; pure, differentiated',
-    args: ['block', 'name', 'module', 'input', 'weight', 'view', 'read'],
+    args: ['block', 'name', 'module', 'input', 'weight', 'view', 'variant', 'read'],
     returns: 'replaces the output',
   },
   afterForward: {

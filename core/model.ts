@@ -100,6 +100,8 @@ export interface Pass {
   readonly rows: Rows;
   /** Which values the parameters have: `policy`, or a view that a reference added. */
   readonly view: string;
+  /** What taps make of them, where it is not the usual: a name that a plugin chose, such as `adapters-off`. */
+  readonly variant?: string | undefined;
   /** Whether a backward pass follows. */
   readonly gradient: boolean;
   readonly outputs: readonly OutputName[];

@@ -28,6 +28,7 @@ export interface ScopePurpose {
 /** One run of a block: reads each parameter once and passes it through the taps. Lives inside a tidy, which frees the reads. */
 export class Scope implements BlockScope {
   readonly view: string;
+  private readonly variant: string | undefined;
   readonly rows: { readonly batch: number; readonly time: number };
   readonly outputs: readonly OutputName[];
   readonly needsValue: boolean;
@@ -41,6 +42,7 @@ export class Scope implements BlockScope {
     this.block = block;
     this.source = source;
     this.view = pass.view;
+    this.variant = pass.variant;
     this.rows = { batch: pass.rows.batch, time: pass.rows.time };
     this.outputs = purpose.needsValue ? pass.outputs : ['logps'];
     this.needsValue = purpose.needsValue;
@@ -52,8 +54,9 @@ export class Scope implements BlockScope {
     const { hooks, store } = this.source;
     if (!this.isTapped('readParameter')) return this.read(local);
     const parameter = store.spec(this.nameOf(local));
-    const args = { block: this.block, parameter, view: this.view, read: (other: string) => this.read(other) };
-    return hooks.call.readParameter(this.read(local), args);
+    const { block, view, variant } = this;
+    const read = (other: string) => this.read(other);
+    return hooks.call.readParameter(this.read(local), { block, parameter, view, variant, read });
   }
 
   isDifferentiated(local: string): boolean {
@@ -93,9 +96,10 @@ export class Scope implements BlockScope {
   private projected(name: string, module: ModuleSpec, input: tf.Tensor, output: tf.Tensor): tf.Tensor {
     const { hooks } = this.source;
     if (!this.isTapped('projection')) return output;
+    const { block, view, variant } = this;
     const weight = () => this.parameter(module.weight);
     const read = (local: string) => this.read(local);
-    return hooks.call.projection(output, { block: this.block, name, module, input, weight, view: this.view, read });
+    return hooks.call.projection(output, { block, name, module, input, weight, view, variant, read });
   }
 
   private isTapped(hook: 'readParameter' | 'projection'): boolean {

@@ -182,6 +182,7 @@ const forwardOnly = ['hidden', 'referenceStates', 'referenceHeadWeight'];
 function keyOf({ block, pass, inputs, trainable, isAboveTrained }: BlockRun): string {
   const lasting = Object.entries(inputs).filter(([name]) => !forwardOnly.includes(name));
   const shapes = lasting.map(([name, { dtype, shape }]) => `${name}:${dtype}:${shape}`);
-  const { view, gradient, outputs, rows } = pass;
-  return [block.name, view, gradient, outputs, rows.batch, rows.time, trainable, isAboveTrained, ...shapes].join('|');
+  const { view, variant, gradient, outputs, rows } = pass;
+  const asked = [view, variant, gradient, outputs, rows.batch, rows.time];
+  return [block.name, ...asked, trainable, isAboveTrained, ...shapes].join('|');
 }
