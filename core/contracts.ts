@@ -1,7 +1,16 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Batch } from './batch.ts';
 import type { DefineParameter } from './hook-arguments.ts';
-import type { Block, OutputName, Outputs, ParameterSpec, Pass, Tensors } from './model.ts';
+import type {
+  Block,
+  DifferentiableName,
+  OutputGradients,
+  OutputName,
+  Outputs,
+  ParameterSpec,
+  Pass,
+  Tensors,
+} from './model.ts';
 import type { Cell } from './parameters/cell.ts';
 import type { Rows } from './rows.ts';
 
@@ -15,6 +24,8 @@ export interface PassRequest {
   readonly of: 'policy' | 'reference';
   readonly rows: Rows;
   readonly outputs: readonly OutputName[];
+  /** Outputs of a policy's pass that the loss depends on; absent: `logps`. The others are figures. */
+  readonly differentiated?: readonly DifferentiableName[] | undefined;
 }
 
 /** Live values of a step, after the `settings` taps: `learningRate`, `beta`, ... */
@@ -76,7 +87,7 @@ export interface Reference {
   fingerprint(): Promise<string>;
   /** Bytes that exist only for it, by unique buffer. */
   bytesResident(): number;
-  /** Asked for `states` and `headWeight` too where the policy asks for `kl`; one that does not run a model gives neither. */
+  /** Asked for `states` and `headWeight` too where the policy asks for a divergence; one that does not run a model gives neither. */
   score(pass: Pass): Promise<Outputs>;
   readonly parameters?: MovableParameters;
 }
@@ -183,18 +194,21 @@ export interface Generator {
 export interface Driver {
   /** With `pass.gradient`, keeps each block's input until `backward` or `release`. The caller disposes the outputs. */
   forward(pass: Pass): Promise<Outputs>;
-  /** The loss and the gradients of it with respect to each policy pass's `logps`: pure arithmetic on outputs. */
+  /** The loss and the gradients of it by the outputs of policy passes that it depends on: pure arithmetic on outputs. */
   differentiate(
     outputs: Readonly<Record<string, Outputs>>,
     keys: readonly string[],
     loss: () => Tensor,
-  ): { value: Tensor; gradients: Readonly<Record<string, Tensor>> };
+  ): { value: Tensor; gradients: Readonly<Record<string, OutputGradients>> };
   /** Reads figures that are pure arithmetic on outputs, and frees what they needed. */
   measure(
     figures: () => Readonly<Record<string, Metric>>,
   ): Readonly<Record<string, Metric & { readonly value: number }>>;
-  /** Hands the gradients of the parameters to the store. `gradient`: of the loss by `logps`, `[tokens]`; disposed here. */
-  backward(pass: Pass, gradient: Tensor): Promise<void>;
+  /**
+   * Hands the gradients of the parameters to the store. `gradients`: of the loss by outputs of the pass; disposed here.
+   * Throws LOSS_UNDIFFERENTIATED for one of an output that the pass does not name in `differentiated`.
+   */
+  backward(pass: Pass, gradients: OutputGradients): Promise<void>;
   /** Adds a plugin's parameter to a block, under the local name by which its taps read it. */
   readonly define: DefineParameter;
   /** Runs one block of a pass with the given inputs, with its hooks and taps: what `forward` does for each. The caller disposes. */

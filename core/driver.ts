@@ -6,14 +6,18 @@ import { cutTargets, padTargets } from './blocks/pad-rows.ts';
 import { failure } from './failure.ts';
 import type { DefineParameter } from './hook-arguments.ts';
 import type { Hooks } from './hooks/registry.ts';
-import type { Block, Model, Outputs, Pass, Tensors } from './model.ts';
+import { divergenceNames, refuseVocabularies } from './kl.ts';
+import type { Block, Model, OutputGradients, OutputName, Outputs, Pass, Tensors } from './model.ts';
 import type { Rows } from './rows.ts';
+import { differentiatedBy } from './scope.ts';
 import type { Driver, Metric, ParameterStore } from './tokens.ts';
 
 /** What a forward pass keeps of one block for its backward pass. */
 interface Kept {
   readonly hidden: tf.Tensor | undefined;
   readonly residuals: readonly tf.Tensor[];
+  /** What the head's divergences compare with, where they are differentiated. */
+  readonly reference: Tensors;
 }
 
 /** What runs blocks, and in which shapes. */
@@ -50,8 +54,7 @@ export class BlockDriver implements Driver {
   readonly prepare: NonNullable<Driver['prepare']> = (coming) => this.blocks.prepare(coming);
 
   async forward(asked: Pass): Promise<Outputs> {
-    const isUncompared = asked.outputs.includes('kl') && asked.reference === undefined;
-    if (isUncompared) throw failure('KL_UNCOMPARED', { pass: asked.key, source: 'its caller', missing: '`reference`' });
+    if (asked.outputs.some(isDivergence)) this.refuseUncompared(asked);
     const pass = { ...asked, rows: this.blocks.pad(asked.rows) };
     const shared = this.sharedInputs(pass.rows);
     const kept: Kept[] = [];
@@ -65,7 +68,10 @@ export class BlockDriver implements Driver {
       const run = () => {
         const result = this.blocks.runner.forward(this.runOf(pass, index, { ...shared, ...own, ...carried }));
         isHiddenKept = pass.gradient && index >= lowest && result.needsHidden;
-        if (pass.gradient) kept.push({ hidden: isHiddenKept ? hidden : undefined, residuals: result.residuals });
+        const reference =
+          pass.gradient && differentiatedBy(pass).some(isDivergence) ? referenceInputs(block, pass) : {};
+        const { residuals } = result;
+        if (pass.gradient) kept.push({ hidden: isHiddenKept ? hidden : undefined, residuals, reference });
         return result.outputs;
       };
       carried = await this.visit(block, pass, run).finally(() => {
@@ -82,10 +88,19 @@ export class BlockDriver implements Driver {
   }
 
   differentiate(outputs: Readonly<Record<string, Outputs>>, keys: readonly string[], loss: () => tf.Tensor) {
-    const logps = keys.map((key) => outputs[key]?.logps as tf.Tensor);
-    const { value, grads } = gradientsOf(loss, logps);
-    const gradients = keys.map((key, index) => [key, grads[index] ?? tf.zerosLike(logps[index] as tf.Tensor)] as const);
-    return { value, gradients: Object.fromEntries(gradients) };
+    const given = keys.flatMap((key) =>
+      Object.entries(outputs[key] ?? {}).map(([name, tensor]) => ({ key, name, tensor })),
+    );
+    const { value, grads } = gradientsOf(
+      loss,
+      given.map(({ tensor }) => tensor),
+    );
+    const gradients: Record<string, Record<string, tf.Tensor>> = Object.fromEntries(keys.map((key) => [key, {}]));
+    for (const [at, { key, name }] of given.entries()) {
+      const gradient = grads[at];
+      if (gradient) (gradients[key] as Record<string, tf.Tensor>)[name] = gradient;
+    }
+    return { value, gradients };
   }
 
   measure(figures: () => Readonly<Record<string, Metric>>) {
@@ -98,17 +113,17 @@ export class BlockDriver implements Driver {
     });
   }
 
-  async backward(asked: Pass, gradient: tf.Tensor): Promise<void> {
+  async backward(asked: Pass, gradients: OutputGradients): Promise<void> {
     const pass = { ...asked, rows: this.blocks.pad(asked.rows) };
     const { blocks } = this.model;
     const kept = this.tapes.get(pass.key) ?? [];
     const shared = this.sharedInputs(pass.rows);
     const sums = new Map<string, tf.Tensor>();
     const lowest = Math.max(this.lowestTrained(), 0);
-    let flowing = padTargets(gradient, pass.rows.targets.label.length);
+    let flowing = joined(gradients, asked, pass.rows.targets.label.length);
     const visit = async (index: number, masks: Tensors) => {
-      const { hidden, residuals } = kept[index] as Kept;
-      const inputs: Tensors = { ...shared, ...masks, ...(hidden === undefined ? {} : { hidden }) };
+      const { hidden, residuals, reference } = kept[index] as Kept;
+      const inputs: Tensors = { ...shared, ...masks, ...reference, ...(hidden === undefined ? {} : { hidden }) };
       const run = this.runOf(pass, index, inputs);
       const found = this.blocks.runner.backward(run, residuals, flowing);
       flowing.dispose();
@@ -136,6 +151,14 @@ export class BlockDriver implements Driver {
     for (const shared of this.prepared.values()) tf.dispose(Object.values(shared));
     this.tapes.clear();
     this.prepared.clear();
+  }
+
+  /** Throws KL_UNCOMPARED and KL_VOCABULARIES. */
+  private refuseUncompared({ key, reference }: Pass): void {
+    if (reference === undefined) {
+      throw failure('KL_UNCOMPARED', { pass: key, source: 'its caller', missing: '`reference`' });
+    }
+    refuseVocabularies(this.model.vocabularySize, reference.headWeight.shape[0] as number);
   }
 
   private visit(block: Block, pass: Pass, run: () => Tensors): Promise<Tensors> {
@@ -204,7 +227,28 @@ export class BlockDriver implements Driver {
 
 function disposeKept(kept: Kept | undefined): void {
   kept?.hidden?.dispose();
-  tf.dispose([...(kept?.residuals ?? [])]);
+  tf.dispose([...(kept?.residuals ?? []), ...Object.values(kept?.reference ?? {})]);
+}
+
+function isDivergence(name: OutputName): boolean {
+  return divergenceNames.some((divergence) => divergence === name);
+}
+
+/**
+ * The gradients of a pass's differentiated outputs, one after the other, each `[targets]`, zeros where there is none;
+ * takes ownership. Throws LOSS_UNDIFFERENTIATED.
+ */
+function joined(gradients: OutputGradients, pass: Pass, targets: number): tf.Tensor {
+  const names: readonly OutputName[] = differentiatedBy(pass);
+  const output = (Object.keys(gradients) as OutputName[]).find((name) => !names.includes(name));
+  if (output !== undefined) {
+    throw failure('LOSS_UNDIFFERENTIATED', { pass: pass.key, output, differentiated: names.join(', ') });
+  }
+  const each = names.map((name) => padTargets(gradients[name] ?? tf.zeros([pass.rows.targets.label.length]), targets));
+  if (each.length === 1) return each[0] as tf.Tensor;
+  const all = tf.concat(each);
+  tf.dispose(each);
+  return all;
 }
 
 /** What the head compares with. */

@@ -96,7 +96,18 @@ export const failure = defineErrors({
     fact: 'The pass {pass} asks for `kl`, and {source} gave no {missing}.',
     consequence: 'The exact KL is computed of the logits of both models, and those of the reference are not there.',
     remedy:
-      'Ask for it in a pass of the policy, with a reference that runs a model, such as ref-clone; or estimate it from `logps`.',
+      'Ask for it in a pass of the policy, with a reference that runs a model, such as ref-clone, without ref-cache; or take a statistic of `logps`, as kl-penalty does with `estimator: k3`.',
+  },
+  KL_VOCABULARIES: {
+    fact: 'The policy predicts {policy} words, and the reference {reference}.',
+    consequence: 'Their divergence is a sum over the words of both, so there is none.',
+    remedy: 'Use a reference with the vocabulary of the policy.',
+  },
+  LOSS_UNDIFFERENTIATED: {
+    fact: 'The loss depends on the output {output} of the pass {pass}, which is differentiated by {differentiated} only.',
+    consequence: 'The gradient would lack what flows through {output}, and the run would learn something else.',
+    remedy:
+      'Name it in `differentiated` of the pass if it is logps, kl, referenceKl or jensenShannon; else take it as a constant.',
   },
   LOSS_COUNT_UNKNOWN: {
     fact: 'The loss term {name} is to be divided by the count {per}, which the batch does not have.',

@@ -22,13 +22,17 @@ export type {
   StepRecord,
 } from './hook-arguments.ts';
 export type { TapOrder } from './hooks/kinds.ts';
+export * from './kl.ts';
 export { type HookName, hookNames, hookTable } from './lifecycle.ts';
 export { createLog, type LogLevel } from './log.ts';
+export * from './log-ratios.ts';
 export type {
   Block,
   BlockScope,
+  DifferentiableName,
   DropoutKey,
   ModuleSpec,
+  OutputGradients,
   OutputName,
   Outputs,
   ParameterSpec,

@@ -53,10 +53,10 @@ async function learn(
   const keys = learning.map((pass) => pass.key);
   const { value, gradients } = driver.differentiate(outputs, keys, () => lossOf(terms(), micro));
   try {
-    for (const pass of learning) await driver.backward(pass, gradients[pass.key] as Tensor);
+    for (const pass of learning) await driver.backward(pass, gradients[pass.key] ?? {});
     return driver.measure(() => ({ loss: { value, reduce: 'sum' } }));
   } finally {
-    for (const tensor of [value, ...Object.values(gradients)]) tensor.dispose();
+    for (const tensor of [value, ...Object.values(gradients).flatMap((each) => Object.values(each))]) tensor.dispose();
   }
 }
 
@@ -70,9 +70,10 @@ function passesOf(session: Session, { batch, step, isTraining }: MicroStep): Pas
   const { disableDropout, seed } = session.config.train;
   const dropout: DropoutKey | undefined =
     isTraining && !disableDropout && step ? { seed, step: step.index } : undefined;
-  return requestsOf(session, batch).map(({ key, of, rows, outputs }) => {
+  return requestsOf(session, batch).map(({ of, ...request }) => {
     const isPolicy = of === 'policy';
-    return { key, rows, outputs, view: of, gradient: isPolicy && isTraining, dropout: isPolicy ? dropout : undefined };
+    const outputs = [...new Set([...request.outputs, ...(request.differentiated ?? [])])];
+    return { ...request, outputs, view: of, gradient: isPolicy && isTraining, dropout: isPolicy ? dropout : undefined };
   });
 }
 

@@ -32,6 +32,8 @@ export interface BlockScope {
   readonly needsValue: boolean;
   /** Whether gradients of the block follow this run, or come with it. */
   readonly hasGradient: boolean;
+  /** Outputs of the head that gradients flow into. */
+  readonly differentiated: readonly DifferentiableName[];
   /** A parameter by its local name, after the `readParameter` taps. */
   parameter(local: string): Tensor;
   /** Whether the backward pass that follows wants this parameter's gradient: a primitive may skip it otherwise. */
@@ -49,8 +51,8 @@ export interface BlockScope {
  * A part of a model that runs as a whole: the embedding, one layer, or the head.
  * `run` is a pure tfjs function: it reads no value back, keeps nothing, and names all that it reads.
  * Embedding and layers return `{ hidden }`: `[batch * time, hidden]`, or of the last layer `[targets, hidden]`, as the head
- * takes it. The head returns the outputs that the pass asks for; for `kl` it gets `referenceStates` and
- * `referenceHeadWeight`, the reference's `states` and `headWeight`, when its value is wanted.
+ * takes it. The head returns the outputs that the pass asks for; for divergences it gets `referenceStates` and
+ * `referenceHeadWeight`, the reference's `states` and `headWeight`.
  */
 export interface Block {
   readonly name: string;
@@ -65,10 +67,11 @@ export interface Block {
  * Per-token figures that the head computes in chunks, each `[tokens]`, in the order of the pass's targets.
  * `logps`: log-probability of the target, differentiable. `entropy` of the prediction, in nats. `logits`: mean over the
  * vocabulary. `correct`: 1 where the target is the likeliest token. `collision`: log of the sum of squared probabilities.
- * `kl` is the exact KL(policy || reference) of the prediction over the vocabulary, in nats: for a pass of the policy, and
- * not differentiated; the core runs the reference's pass before it. `scores` are the logits themselves,
+ * `kl` is the exact KL(policy || reference) of the prediction over the vocabulary, in nats, `referenceKl` is
+ * KL(reference || policy), and `jensenShannon` the mean of the KL of both to their mean: for a pass of the policy; the core
+ * runs the reference's pass before it. `scores` are the logits themselves,
  * `[tokens, vocabulary]`: for scoring and generating, never for training. `states`, `[tokens, hidden]`, times the
- * transposed `headWeight`, `[vocabulary, hidden]`, are those logits: what `kl` needs of the reference.
+ * transposed `headWeight`, `[vocabulary, hidden]`, are those logits: what the three need of the reference.
  */
 export type OutputName =
   | 'logps'
@@ -77,9 +80,17 @@ export type OutputName =
   | 'correct'
   | 'collision'
   | 'kl'
+  | 'referenceKl'
+  | 'jensenShannon'
   | 'scores'
   | 'states'
   | 'headWeight';
+
+/** Outputs that a loss can depend on. */
+export type DifferentiableName = Extract<OutputName, 'logps' | 'kl' | 'referenceKl' | 'jensenShannon'>;
+
+/** Gradients of a loss by the outputs of a pass, each `[tokens]`. */
+export type OutputGradients = Readonly<Partial<Record<OutputName, Tensor>>>;
 
 /** What a pass yields. */
 export type Outputs = Readonly<Partial<Record<OutputName, Tensor>>>;
@@ -105,9 +116,11 @@ export interface Pass {
   /** Whether a backward pass follows. */
   readonly gradient: boolean;
   readonly outputs: readonly OutputName[];
+  /** Outputs that the loss depends on, among `outputs`; absent: `logps`. Without `gradient` nothing. */
+  readonly differentiated?: readonly DifferentiableName[] | undefined;
   /** Absent in evaluation mode. */
   readonly dropout?: DropoutKey | undefined;
-  /** What `kl` compares with: the reference's prediction of the same targets. Stays the caller's. */
+  /** What `kl`, `referenceKl` and `jensenShannon` compare with: the reference's prediction of the same targets. Stays the caller's. */
   readonly reference?: Prediction | undefined;
 }
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { failure } from './failure.ts';
 import type { Hooks } from './hooks/registry.ts';
-import type { Block, BlockScope, ModuleSpec, OutputName, Pass } from './model.ts';
+import type { Block, BlockScope, DifferentiableName, ModuleSpec, OutputName, Pass } from './model.ts';
 import { takeRows } from './take-rows.ts';
 import type { ParameterStore } from './tokens.ts';
 
@@ -33,6 +33,7 @@ export class Scope implements BlockScope {
   readonly outputs: readonly OutputName[];
   readonly needsValue: boolean;
   readonly hasGradient: boolean;
+  readonly differentiated: readonly DifferentiableName[];
   private readonly isRecorded: boolean;
   private readonly block: Block;
   private readonly source: ScopeSource;
@@ -44,7 +45,8 @@ export class Scope implements BlockScope {
     this.view = pass.view;
     this.variant = pass.variant;
     this.rows = { batch: pass.rows.batch, time: pass.rows.time };
-    this.outputs = purpose.needsValue ? pass.outputs : ['logps'];
+    this.differentiated = purpose.isDifferentiated ? differentiatedBy(pass) : [];
+    this.outputs = purpose.needsValue ? pass.outputs : this.differentiated;
     this.needsValue = purpose.needsValue;
     this.isRecorded = purpose.isRecorded ?? false;
     this.hasGradient = purpose.isDifferentiated;
@@ -116,6 +118,11 @@ export class Scope implements BlockScope {
   private nameOf(local: string): string {
     return this.source.names[local] as string;
   }
+}
+
+/** Outputs of the head that gradients flow into, where any do. */
+export function differentiatedBy({ differentiated }: Pass): readonly DifferentiableName[] {
+  return differentiated ?? ['logps'];
 }
 
 /** The product of `input` and `weight` as far as its gradients go: its value is zeros, and costs nothing. */

@@ -1,12 +1,13 @@
 import { failure } from './failure.ts';
+import { divergenceNames } from './kl.ts';
 import type { OutputName, Outputs, Pass, Prediction } from './model.ts';
 import type { Session } from './session.ts';
 
 type Scorers = Pick<Session, 'hooks' | 'driver' | 'reference'>;
 
 /**
- * Scores passes, each under its key in `outputs`, whose owner frees them even where a pass fails. One that asks for `kl`
- * runs right after the reference's pass over the same rows: of that it needs the prediction.
+ * Scores passes, each under its key in `outputs`, whose owner frees them even where a pass fails. One that asks for a
+ * divergence runs right after the reference's pass over the same rows: of that it needs the prediction.
  * Throws SERVICE_MISSING, PASS_NEEDS_GRADIENT and KL_UNCOMPARED.
  */
 export async function scorePasses(
@@ -22,7 +23,7 @@ export async function scorePasses(
 }
 
 function isCompared({ view, outputs }: Pass): boolean {
-  return view === 'policy' && outputs.includes('kl');
+  return view === 'policy' && divergenceNames.some((name) => outputs.includes(name));
 }
 
 /** Runs a reference's pass over the same rows, one that the objective asks for if it can, and then the policy's. */

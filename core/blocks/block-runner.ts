@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Block, Pass, Tensors } from '../model.ts';
-import { Scope, type ScopeSource } from '../scope.ts';
+import { differentiatedBy, Scope, type ScopeSource } from '../scope.ts';
 import { gradientsOf } from './gradients-of.ts';
 
 /** A block of a pass, with all that it reads. */
@@ -34,7 +34,7 @@ export interface BlockGradients {
 export interface BlockRunner {
   /** The caller disposes what it gets. */
   forward(run: BlockRun): BlockResult;
-  /** `flowing` is the gradient of `hidden`, or of the head's `logps`. The caller disposes all that it gave, and what it gets. */
+  /** `flowing` is the gradient of `hidden`, or of the head's differentiated outputs, one after the other. The caller disposes all that it gave, and what it gets. */
   backward(run: BlockRun, residuals: readonly tf.Tensor[], flowing: tf.Tensor): BlockGradients;
 }
 
@@ -85,7 +85,8 @@ export function differentiate(
   const output = () => {
     const outputs = block.run(scope, inputs);
     afterForward?.(outputs);
-    return outputs[differentiatedOf(outputs)] as tf.Tensor;
+    const each = differentiatedOf(outputs, pass).map((name) => outputs[name] as tf.Tensor);
+    return each.length === 1 ? (each[0] as tf.Tensor) : tf.concat(each);
   };
   const { grads } = gradientsOf(output, wanted, flowing);
   // a block need not read what comes from below
@@ -98,7 +99,7 @@ export function differentiate(
   return { hidden: below, parameters };
 }
 
-/** The output that gradients flow into: `hidden` of embedding and layers, `logps` of the head, whatever else it yields. */
-export function differentiatedOf(outputs: Readonly<Record<string, unknown>>): 'hidden' | 'logps' {
-  return outputs.hidden === undefined ? 'logps' : 'hidden';
+/** The outputs that gradients flow into: `hidden` of embedding and layers, of the head those that the pass names. */
+export function differentiatedOf(outputs: Readonly<Record<string, unknown>>, pass: Pass): readonly string[] {
+  return outputs.hidden === undefined ? differentiatedBy(pass) : ['hidden'];
 }

@@ -182,7 +182,7 @@ const forwardOnly = ['hidden', 'referenceStates', 'referenceHeadWeight'];
 function keyOf({ block, pass, inputs, trainable, isAboveTrained }: BlockRun): string {
   const lasting = Object.entries(inputs).filter(([name]) => !forwardOnly.includes(name));
   const shapes = lasting.map(([name, { dtype, shape }]) => `${name}:${dtype}:${shape}`);
-  const { view, variant, gradient, outputs, rows } = pass;
-  const asked = [view, variant, gradient, outputs, rows.batch, rows.time];
+  const { view, variant, gradient, outputs, differentiated, rows } = pass;
+  const asked = [view, variant, gradient, outputs, differentiated, rows.batch, rows.time];
   return [block.name, ...asked, trainable, isAboveTrained, ...shapes].join('|');
 }

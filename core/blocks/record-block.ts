@@ -24,8 +24,10 @@ export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecordi
   const isDifferentiated = run.trainable.length > 0 || run.isAboveTrained;
   if (!isDifferentiated) return { outputs, parameters: [], isForward: () => true };
   const byName: Record<string, Value> = Object.fromEntries(outputs);
-  const { shape, type } = byName[differentiatedOf(byName)] as Value;
-  const specs = { ...inputSpecs(run), gradient: { shape, type } };
+  const specs = {
+    ...inputSpecs(run),
+    gradient: joinedSpec(differentiatedOf(byName, run.pass).map((name) => byName[name])),
+  };
   return record(backend, specs, ({ tensors, standsFor, operations }) => {
     let outputs: BlockRecording['outputs'] = [];
     let end = 0;
@@ -78,6 +80,12 @@ function inputSpecs({ inputs, source }: BlockRun): Record<string, TensorSpec> {
     { shape: source.store.spec(name).shape, type: types.float32 },
   ]);
   return Object.fromEntries([...ofInputs, ...ofParameters]);
+}
+
+/** Of several the spec of one after the other. */
+function joinedSpec(values: readonly (Value | undefined)[]): TensorSpec {
+  const [{ shape, type }] = values as [Value];
+  return values.length === 1 ? { shape, type } : { shape: [values.length * (shape[0] as number)], type };
 }
 
 function valuesOf(tensors: Tensors, standsFor: (tensor: tf.Tensor) => Value): [string, Value][] {

@@ -70,10 +70,10 @@ function runHead(config: DecoderConfig, scope: BlockScope, inputs: Tensors): Ten
   if (label.size === 0) return nothing(config, scope, weight);
   const hidden = norm(config, scope, finalNorm, input(inputs, 'hidden'));
   const prediction = { hidden, weight, label, reference: referenceOf(inputs) };
-  const { outputs, needsValue, hasGradient: isDifferentiated } = scope;
+  const { outputs, needsValue, differentiated } = scope;
   const isWeightFrozen = !scope.isDifferentiated(local);
   const names = outputs.filter((name) => name !== 'states' && name !== 'headWeight');
-  const figures = tokenFigures(prediction, { names, needsValue, isDifferentiated, isWeightFrozen });
+  const figures = tokenFigures(prediction, { names, needsValue, differentiated, isWeightFrozen });
   const parts = outputs.flatMap((name): [string, tf.Tensor][] => {
     if (name === 'states') return [[name, hidden]];
     return name === 'headWeight' ? [[name, tf.clone(weight)]] : [];
@@ -81,7 +81,7 @@ function runHead(config: DecoderConfig, scope: BlockScope, inputs: Tensors): Ten
   return { ...figures, ...Object.fromEntries(parts) };
 }
 
-/** What `kl` compares with. */
+/** What divergences compare with. */
 function referenceOf({ referenceStates, referenceHeadWeight }: Tensors) {
   if (referenceStates === undefined || referenceHeadWeight === undefined) return undefined;
   return { hidden: referenceStates, weight: referenceHeadWeight };

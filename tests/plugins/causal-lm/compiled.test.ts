@@ -65,7 +65,7 @@ async function passes(
       const pass: Pass = { key: 'policy', rows: given, view: 'policy', gradient: true, outputs: outputNames, dropout };
       const outputs = await driver.forward(pass);
       const count = given.targets.label.length;
-      await driver.backward(pass, count === 0 ? tf.zeros([0]) : tf.linspace(-1, 1.3, count));
+      await driver.backward(pass, { logps: count === 0 ? tf.zeros([0]) : tf.linspace(-1, 1.3, count) });
       driver.release();
       const gradients = store.gradients.names.map((name) => [name, store.gradients.read(name)] as const);
       steps.push(read({ ...outputs, ...Object.fromEntries(gradients) }));

@@ -126,7 +126,7 @@ describe('the exact KL of policy and reference', () => {
     ] as const;
     const label = tf.zeros([5], 'int32');
     const prediction = { hidden, weight, label, reference: { hidden: otherHidden, weight: otherWeight } };
-    const purpose = { names: ['kl'], needsValue: true, isDifferentiated: false, isWeightFrozen: false } as const;
+    const purpose = { names: ['kl'], needsValue: true, differentiated: [], isWeightFrozen: false } as const;
     const kl = Array.from((tokenFigures(prediction, purpose).kl as tf.Tensor).dataSync());
     const logits = async (x: tf.Tensor, w: tf.Tensor) =>
       (await tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D, false, true).array()) as number[][];

@@ -26,7 +26,7 @@ async function gradientsOf(name: string, options: { frozen?: RegExp; taps?: bool
     for (const each of store.names) if (options.frozen?.test(each)) store.setTrainable(each, false);
     const pass = passOf(rows, ['logps'], true);
     const { logps } = await driver.forward(pass);
-    await driver.backward(pass, tf.ones(logps?.shape as number[]));
+    await driver.backward(pass, { logps: tf.ones(logps?.shape as number[]) });
     const read = (each: string) => tf.tidy(() => store.gradients.read(each).dataSync<'float32'>());
     return new Map(store.gradients.names.map((each) => [each, read(each)]));
   });

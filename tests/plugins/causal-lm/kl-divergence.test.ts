@@ -14,7 +14,7 @@ type Name = 'hidden' | 'weight' | 'otherHidden' | 'otherWeight';
 const divergence: TensorFunction<Name> = ({ hidden, weight, otherHidden, otherWeight }) => {
   const label = tf.zeros([tokens], 'int32');
   const prediction = { hidden, weight, label, reference: { hidden: otherHidden, weight: otherWeight } };
-  const purpose = { names: ['kl'], needsValue: true, isDifferentiated: false, isWeightFrozen: false } as const;
+  const purpose = { names: ['kl'], needsValue: true, differentiated: [], isWeightFrozen: false } as const;
   return [tokenFigures(prediction, purpose).kl as tf.Tensor];
 };
 

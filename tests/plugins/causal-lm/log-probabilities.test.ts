@@ -14,7 +14,7 @@ beforeAll(async () => {
 
 /** As in a forward pass whose gradient does not follow, unless told otherwise. */
 const figuresOf = (prediction: Prediction, names: FigurePurpose['names'], purpose: Partial<FigurePurpose> = {}) =>
-  tokenFigures(prediction, { names, needsValue: true, isDifferentiated: false, isWeightFrozen: false, ...purpose });
+  tokenFigures(prediction, { names, needsValue: true, differentiated: [], isWeightFrozen: false, ...purpose });
 
 describe('log-probabilities', () => {
   const label = () => tf.tensor1d([2, 0, 4, 2], 'int32');
@@ -31,7 +31,7 @@ describe('log-probabilities', () => {
     (isWeightFrozen: boolean): Formula =>
     (hidden, weight) => {
       const prediction = { hidden: hidden as tf.Tensor, weight: weight as tf.Tensor, label: label() };
-      return figuresOf(prediction, ['logps'], { isDifferentiated: true, isWeightFrozen }).logps as tf.Tensor;
+      return figuresOf(prediction, ['logps'], { differentiated: ['logps'], isWeightFrozen }).logps as tf.Tensor;
     };
 
   test('differentiate as their formula does, the weight frozen or not', () => {
@@ -63,7 +63,7 @@ describe('log-probabilities', () => {
       tf
         .grads((x, w) => {
           const made = { hidden: x as tf.Tensor, weight: w as tf.Tensor, label: label() };
-          return figuresOf(made, ['logps'], { isDifferentiated: true, needsValue }).logps as tf.Tensor;
+          return figuresOf(made, ['logps'], { differentiated: ['logps'], needsValue }).logps as tf.Tensor;
         })([hidden, wide], dy)
         .map((each) => each.dataSync());
     const [dHidden, dWeight] = gradients(true) as [Float32Array, Float32Array];
@@ -85,7 +85,7 @@ describe('log-probabilities', () => {
     const weight = tf.tensor2d([[0], [Math.log(2)], [Math.log(5)]]);
     const prediction = { hidden: tf.ones([2, 1]), weight, label: tf.tensor1d([2, 1], 'int32') };
     const names = ['logps', 'entropy', 'logits', 'correct', 'collision', 'scores'] as const;
-    const purposes = [{}, { isDifferentiated: true }];
+    const purposes: Partial<FigurePurpose>[] = [{}, { differentiated: ['logps'] }];
     const [figures, differentiable] = purposes.map((purpose) => figuresOf(prediction, names, purpose)) as [
       ReturnType<typeof figuresOf>,
       ReturnType<typeof figuresOf>,

@@ -52,7 +52,7 @@ describe.each(engines)('on $engine, a decoder', ({ engine, tolerance }) => {
         const nll = -actual.reduce((sum, each) => sum + each, 0) / actual.length;
         expect(Math.abs(nll - figures.nll_mean)).toBeLessThan(tolerance);
 
-        await driver.backward(pass, tf.fill([actual.length], -1 / actual.length));
+        await driver.backward(pass, { logps: tf.fill([actual.length], -1 / actual.length) });
         expect([...store.gradients.names].sort()).toEqual(Object.keys(figures.grad_norms).sort());
         for (const { name: parameter } of model.parameters) {
           const norm = tf.tidy(() => tf.norm(store.gradients.read(parameter)).dataSync()[0] as number);

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import {
   type LossInputs,
+  type OutputGradients,
   type PreferenceBatch,
   packBranches,
   packRows,
@@ -79,7 +80,7 @@ async function learnFrom({ driver, store }: Opened, rows: Rows) {
   const objective = createDpoObjective(optionsSchema.parse({}));
   const loss = () => tf.div<tf.Scalar>(objective.terms(inputs)[0]?.sum as tf.Tensor, pairs);
   const { value, gradients } = driver.differentiate(inputs.outputs, ['policy'], loss);
-  await driver.backward(pass, gradients.policy as tf.Tensor);
+  await driver.backward(pass, gradients.policy as OutputGradients);
   const figures: Record<string, Float32Array> = {
     logps: (await logps.data()) as Float32Array,
     loss: (await value.data()) as Float32Array,
