@@ -11,12 +11,14 @@ import type {
   Pass,
   Tensors,
 } from './model.ts';
+import type { ParameterStorage } from './parameters/bfloat16.ts';
 import type { Cell } from './parameters/cell.ts';
 import type { Rows } from './rows.ts';
 
 export type { RunConfig } from './config.ts';
 export type { Engine } from './engine/engine.ts';
 export type { Model } from './model.ts';
+export type { ParameterStorage } from './parameters/bfloat16.ts';
 
 /** A pass as an objective asks for it: `of` says whose figures, the core adds view, mode and dropout. */
 export interface PassRequest {
@@ -87,6 +89,8 @@ export interface Reference {
   fingerprint(): Promise<string>;
   /** Bytes that exist only for it, by unique buffer. */
   bytesResident(): number;
+  /** `bfloat16` where its weights are the policy's rounded to it, so that the KL at step 0 is small instead of 0. */
+  readonly storage?: ParameterStorage | undefined;
   /** Asked for `states` and `headWeight` too where the policy asks for a divergence; one that does not run a model gives neither. */
   score(pass: Pass): Promise<Outputs>;
   readonly parameters?: MovableParameters;
@@ -112,19 +116,31 @@ export interface ParameterStore {
   spec(name: string): ParameterSpec;
   /** Sets a parameter's value for the first time; takes ownership. */
   load(name: string, value: Tensor): void;
-  /** A parameter's value in a view; the caller disposes it. */
+  /** A parameter's value in a view, float32 however it is stored; the caller disposes it. */
   read(name: string, view: string): Tensor;
+  /** What is stored: the value, or bfloat16 pairs of it as int32, for `widen` to read. The caller disposes it. */
+  readStored(name: string, view: string): Tensor;
   /** Replaces a parameter's value in a view; takes ownership. */
   write(name: string, view: string, value: Tensor): void;
   /** Changes a parameter of the policy in place, as optimizers do: `change` gets its cell, which stays the store's. */
   update(name: string, change: (cell: Cell) => void): void;
+  /** How a parameter's value in a view is stored. */
+  storage(name: string, view: string): ParameterStorage;
+  /**
+   * Stores a frozen parameter of the policy so, now or when it is loaded; views that are added later share it. Values
+   * written to it are rounded to nearest, ties to even.
+   */
+  setStorage(name: string, storage: ParameterStorage): void;
   isTrainable(name: string): boolean;
   setTrainable(name: string, isTrainable: boolean): void;
   /** Adds to a parameter's gradient; takes ownership. */
   accumulate(name: string, gradient: Tensor): void;
   readonly gradients: Gradients;
-  /** A snapshot of the policy under a new name: it costs nothing until a parameter is trained, then that parameter's bytes. */
-  addView(view: string): void;
+  /**
+   * A snapshot of the policy under a new name: it costs nothing until a parameter is trained, then that parameter's bytes.
+   * With `storage: 'bfloat16'` it costs half the bytes of what is trainable now, at once, and never more.
+   */
+  addView(view: string, options?: { readonly storage?: ParameterStorage }): void;
   removeView(view: string): void;
   /** Bytes of buffers that only this view holds. */
   bytesResident(view: string): number;

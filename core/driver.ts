@@ -178,7 +178,7 @@ export class BlockDriver implements Driver {
     const { store, hooks } = this;
     const block = this.model.blocks[index] as Block;
     const names = this.namesOf(block);
-    const read = (local: string) => store.read(names[local] as string, pass.view);
+    const read = (local: string) => store.readStored(names[local] as string, pass.view);
     const trainable = pass.gradient ? this.trainableOf(block) : [];
     const isAboveTrained = pass.gradient && index > this.lowestTrained();
     return { block, pass, inputs, source: { store, hooks, names, read }, trainable, isAboveTrained };

@@ -2,16 +2,17 @@ import * as tf from '@tensorflow/tfjs';
 import { failure } from './failure.ts';
 import type { Hooks } from './hooks/registry.ts';
 import type { Block, BlockScope, DifferentiableName, ModuleSpec, OutputName, Pass } from './model.ts';
+import { takeWidenedRows, widen } from './parameters/bfloat16.ts';
 import { takeRows } from './take-rows.ts';
 import type { ParameterStore } from './tokens.ts';
 
 /** What a scope draws on: parameters, the taps, and the names of those that plugins added to the block. */
 export interface ScopeSource {
-  readonly store: Pick<ParameterStore, 'spec' | 'isTrainable'>;
+  readonly store: Pick<ParameterStore, 'spec' | 'isTrainable' | 'storage'>;
   readonly hooks: Hooks;
   /** Local name to parameter name, the block's own and those that plugins defined for it. */
   readonly names: Readonly<Record<string, string>>;
-  /** A parameter's value by its local name; the caller disposes it. */
+  /** What is stored of a parameter, by its local name; the caller disposes it. */
   read(local: string): tf.Tensor;
 }
 
@@ -83,16 +84,23 @@ export class Scope implements BlockScope {
 
   embedding(module: string, ids: tf.Tensor): tf.Tensor {
     const spec = this.module(module);
-    return this.projected(module, spec, ids, takeRows(this.parameter(spec.weight), ids));
+    return this.projected(module, spec, ids, this.rowsOf(spec.weight, ids));
   }
 
-  /** What the store holds, read once for the whole run of the block. */
+  /** The store's value, read once for the whole run of the block. */
   read(local: string): tf.Tensor {
     const known = this.reads.get(local);
     if (known !== undefined) return known;
-    const value = this.source.read(local);
+    const value = widen(this.source.read(local), this.source.store.spec(this.nameOf(local)).shape);
     this.reads.set(local, value);
     return value;
+  }
+
+  /** Of a packed matrix only the rows that are taken are widened, unless a tap wants to see it whole. */
+  private rowsOf(local: string, ids: tf.Tensor): tf.Tensor {
+    const isWhole =
+      this.isTapped('readParameter') || this.source.store.storage(this.nameOf(local), this.view) === 'float32';
+    return isWhole ? takeRows(this.parameter(local), ids) : takeWidenedRows(this.source.read(local), ids);
   }
 
   private projected(name: string, module: ModuleSpec, input: tf.Tensor, output: tf.Tensor): tf.Tensor {

@@ -179,10 +179,11 @@ function withTensors(
 const forwardOnly = ['hidden', 'referenceStates', 'referenceHeadWeight'];
 
 /** All that a recording depends on. */
-function keyOf({ block, pass, inputs, trainable, isAboveTrained }: BlockRun): string {
+function keyOf({ block, pass, inputs, source, trainable, isAboveTrained }: BlockRun): string {
   const lasting = Object.entries(inputs).filter(([name]) => !forwardOnly.includes(name));
   const shapes = lasting.map(([name, { dtype, shape }]) => `${name}:${dtype}:${shape}`);
   const { view, variant, gradient, outputs, differentiated, rows } = pass;
-  const asked = [view, variant, gradient, outputs, differentiated, rows.batch, rows.time];
+  const packed = Object.values(source.names).filter((name) => source.store.storage(name, view) === 'bfloat16');
+  const asked = [view, variant, gradient, outputs, differentiated, rows.batch, rows.time, packed];
   return [block.name, ...asked, trainable, isAboveTrained, ...shapes].join('|');
 }

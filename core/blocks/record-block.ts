@@ -3,6 +3,7 @@ import { type TensorSpec, type TypeName, types, type Value } from '../engine/com
 import { record } from '../engine/compile/record.ts';
 import type { NativeBackend } from '../engine/native.ts';
 import type { Tensors } from '../model.ts';
+import { packedShape } from '../parameters/bfloat16.ts';
 import { Scope } from '../scope.ts';
 import { type BlockRun, differentiate, differentiatedOf } from './block-runner.ts';
 
@@ -70,15 +71,17 @@ function standIn(run: BlockRun, tensors: Readonly<Record<string, tf.Tensor>>): B
   return { ...run, inputs: Object.fromEntries(inputs), source: { ...run.source, read } };
 }
 
-function inputSpecs({ inputs, source }: BlockRun): Record<string, TensorSpec> {
+function inputSpecs({ inputs, source: { names, store }, pass }: BlockRun): Record<string, TensorSpec> {
   const ofInputs = Object.entries(inputs).map(([name, { shape, dtype }]) => [
     `input:${name}`,
     { shape, type: types[dtype as TypeName] },
   ]);
-  const ofParameters = Object.entries(source.names).map(([local, name]) => [
-    `parameter:${local}`,
-    { shape: source.store.spec(name).shape, type: types.float32 },
-  ]);
+  const ofParameters = Object.entries(names).map(([local, name]) => {
+    const { shape } = store.spec(name);
+    const isFloat32 = store.storage(name, pass.view) === 'float32';
+    const spec = isFloat32 ? { shape, type: types.float32 } : { shape: packedShape(shape), type: types.int32 };
+    return [`parameter:${local}`, spec];
+  });
   return Object.fromEntries([...ofInputs, ...ofParameters]);
 }
 

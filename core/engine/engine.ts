@@ -5,6 +5,7 @@ import { countBuffers, type EngineMemory } from './memory.ts';
 import { loadNative, type NativeRuntime } from './native.ts';
 import { registerSegmentSum } from './segmentSum.ts';
 import { loadWasm } from './wasm.ts';
+import { registerWiden } from './widen.ts';
 
 /** The engines there are, fastest first. */
 export const engineNames = ['native', 'wasm', 'cpu'] as const;
@@ -53,6 +54,7 @@ const openers: Record<EngineName, () => Promise<Omit<Engine, 'memory'>>> = {
   },
   async cpu() {
     registerSegmentSum('cpu');
+    registerWiden('cpu');
     if (!(await tf.setBackend('cpu'))) throw failure('ENGINE_BACKEND_FAILED', { name: 'cpu' });
     Reflect.set(tf.backend(), 'firstUse', false); // or it advertises tfjs-node, in a banner
     return { name: 'cpu', version: tf.version_cpu };

@@ -5,6 +5,7 @@ import { failure } from './errors.ts';
 import { registerGather } from './gather.ts';
 import { buildFolder, engineFolder, packageFolder, readInstalled } from './install/cache.ts';
 import { applyTensorflowSettings, restoreRemovedUtil } from './settings.ts';
+import { registerWiden } from './widen.ts';
 
 /** An attribute of a TensorFlow operation; `type` is one of the binding's `TF_ATTR_...` numbers. */
 export interface OpAttribute {
@@ -79,6 +80,7 @@ export async function loadNative(): Promise<NativeRuntime> {
       load('@tensorflow/tfjs-node-gpu');
       await tf.setBackend('tensorflow');
       registerGather();
+      registerWiden('tensorflow');
       return { backend: tf.backend() as tf.KernelBackend & NativeBackend };
     } finally {
       hush.speak();

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { failure } from './errors.ts';
 import { registerSegmentSum } from './segmentSum.ts';
 import { replaceWasmMatMul } from './wasmMatMul.ts';
+import { registerWiden } from './widen.ts';
 
 /**
  * Starts the WebAssembly engine, with SIMD, on one thread (its threaded build needs browser workers), and with the kernels
@@ -13,6 +14,7 @@ export async function loadWasm(): Promise<string> {
   // loaded only when wanted: the native engine does without its megabytes
   const { version_wasm } = await import('@tensorflow/tfjs-backend-wasm');
   registerSegmentSum('wasm');
+  registerWiden('wasm');
   replaceWasmMatMul();
   replaceIdentity();
   if (!(await tf.setBackend('wasm'))) throw failure('ENGINE_BACKEND_FAILED', { name: 'wasm' });

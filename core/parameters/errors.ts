@@ -42,6 +42,11 @@ export const failure = defineErrors({
     consequence: 'It cannot be used.',
     remedy: 'The nearest name is "{nearest}".',
   },
+  STORAGE_OF_TRAINED: {
+    fact: 'The parameter "{parameter}" is trained, and bfloat16 storage was asked for.',
+    consequence: 'Steps are smaller than what bfloat16 can tell apart, so it would not learn.',
+    remedy: 'Freeze it with `setTrainable(name, false)` first, or store it as float32.',
+  },
   VIEW_EXISTS: {
     fact: 'There is already a view "{view}" of the parameters.',
     consequence: 'A second one of that name was not added.',

@@ -1,8 +1,9 @@
-import type { Tensor } from '@tensorflow/tfjs';
+import { type Tensor, tidy } from '@tensorflow/tfjs';
 import { closest } from 'fastest-levenshtein';
 import type { Engine } from '../engine/engine.ts';
 import type { ParameterSpec } from '../model.ts';
 import type { ParameterStore } from '../tokens.ts';
+import { type ParameterStorage, packBfloat16, widen } from './bfloat16.ts';
 import { type Cell, createCell, plainCell } from './cell.ts';
 import { failure } from './errors.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -11,6 +12,7 @@ import { createGradients } from './gradients.ts';
 /** A value of a parameter in a view. Slots of equal version hold the same buffer. */
 interface Slot {
   readonly cell: Cell;
+  readonly storage: ParameterStorage;
   version: number;
 }
 
@@ -20,11 +22,12 @@ const policyName = 'policy';
 
 /**
  * Keeps whole parameters in this process. The policy's live in cells of the engine; a snapshot holds reads of them,
- * which share the buffer until the parameter is changed. Throws the errors of `core/parameters/errors.ts`.
+ * which share the buffer until the parameter is changed. Frozen ones may be stored as bfloat16. Throws the errors of `core/parameters/errors.ts`.
  */
 export function createParameterStore(engine: Engine): ParameterStore {
   const specs = new Map<string, ParameterSpec>();
   const frozen = new Set<string>();
+  const narrow = new Set<string>();
   const policy: View = new Map();
   const views = new Map<string, View>([[policyName, policy]]);
   const gradients = createGradients(engine);
@@ -42,17 +45,29 @@ export function createParameterStore(engine: Engine): ParameterStore {
     load(name, value) {
       checkShape(name, value);
       if (policy.has(name)) throw failure('PARAMETER_LOADED_TWICE', { parameter: name });
-      policy.set(name, { cell: createCell(engine, value), version: versions.next() });
+      policy.set(name, slotFor(value, narrow.has(name) ? 'bfloat16' : 'float32'));
     },
     read(name, view) {
-      const { cell, version } = slotOf(name, view);
+      const { cell, storage, version } = slotOf(name, view);
+      if (storage === 'bfloat16') return tidy(() => widen(cell.read(), specOf(name).shape));
       return versions.remember(cell.read(), version);
     },
+    readStored: (name, view) => slotOf(name, view).cell.read(),
     write(name, view, value) {
       const slot = slotOf(name, view);
       checkShape(name, value);
-      slot.version = versions.of(value);
-      slot.cell.write(value);
+      slot.version = slot.storage === 'float32' ? versions.of(value) : versions.next();
+      slot.cell.write(slot.storage === 'float32' ? value : packed(value));
+    },
+    storage: (name, view) => slotOf(name, view).storage,
+    setStorage(name, storage) {
+      if (storage === 'bfloat16' && store.isTrainable(name)) throw failure('STORAGE_OF_TRAINED', { parameter: name });
+      if (storage === 'bfloat16') narrow.add(name);
+      else narrow.delete(name);
+      const slot = policy.get(specOf(name).name);
+      if (slot === undefined || slot.storage === storage) return;
+      policy.set(name, slotFor(store.read(name, policyName), storage));
+      slot.cell.dispose();
     },
     update(name, change) {
       const slot = slotOf(name, policyName);
@@ -62,6 +77,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
     isTrainable: (name) => !frozen.has(specOf(name).name),
     setTrainable(name, isTrainable) {
       specOf(name);
+      if (isTrainable && narrow.has(name)) throw failure('STORAGE_OF_TRAINED', { parameter: name });
       if (isTrainable) frozen.delete(name);
       else {
         frozen.add(name);
@@ -74,14 +90,16 @@ export function createParameterStore(engine: Engine): ParameterStore {
       gradients.add(name, gradient);
     },
     gradients,
-    addView(view) {
+    addView(view, { storage = 'float32' } = {}) {
       if (views.has(view)) throw failure('VIEW_EXISTS', { view });
       // all or none: a parameter without values is found before the first read is held
       const slots = store.names.map((name) => [name, slotOf(name, policyName)] as const);
-      views.set(
-        view,
-        new Map(slots.map(([name, { cell, version }]) => [name, { cell: plainCell(cell.read()), version }])),
-      );
+      const snapshot = (name: string, slot: Slot): Slot =>
+        // packed now and not when it is trained, so that the view is the same from first to last
+        storage === 'bfloat16' && store.isTrainable(name)
+          ? slotFor(slot.cell.read(), storage)
+          : { ...slot, cell: plainCell(slot.cell.read()) };
+      views.set(view, new Map(slots.map(([name, slot]) => [name, snapshot(name, slot)])));
     },
     removeView(view) {
       if (view === policyName) throw failure('VIEW_IS_POLICY', {});
@@ -106,6 +124,12 @@ export function createParameterStore(engine: Engine): ParameterStore {
     },
   };
   return store;
+
+  /** Takes ownership of `value`. */
+  function slotFor(value: Tensor, storage: ParameterStorage): Slot {
+    const cell = storage === 'float32' ? createCell(engine, value) : plainCell(packed(value));
+    return { cell, storage, version: versions.next() };
+  }
 
   function specOf(name: string): ParameterSpec {
     const spec = specs.get(name);
@@ -150,6 +174,13 @@ class Versions {
     this.#ofData.set(value.dataId, version);
     return value;
   }
+}
+
+/** Takes ownership of `value`. */
+function packed(value: Tensor): Tensor {
+  const pairs = packBfloat16(value);
+  value.dispose();
+  return pairs;
 }
 
 function bytesOf(shape: readonly number[]): number {

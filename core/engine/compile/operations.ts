@@ -24,12 +24,14 @@ const noT = { hasT: false };
 
 define('Add AddV2 Sub Mul Div RealDiv Maximum Minimum Pow SquaredDifference FloorDiv FloorMod Atan2', 'z', broadcast);
 define('AddN', 'sum', same);
+define('LeftShift BitwiseAnd', 'z', broadcast);
 define('Equal NotEqual Greater GreaterEqual Less LessEqual', 'z', broadcast, { type: types.bool });
 define('LogicalAnd LogicalOr', 'z', broadcast, noT);
 define('Exp Log Log1p Expm1 Neg Square Sqrt Rsqrt Reciprocal Sigmoid Tanh Erf Abs Sign Floor Ceil Round', 'y', same);
 define('Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh Acosh Atanh ZerosLike OnesLike', 'y', same);
 define('IsNan IsInf IsFinite', 'y', same, { type: types.bool });
 define('LogicalNot', 'y', same, noT);
+define('Bitcast', 'output', same, { type: (_, attribute) => attribute('type') as number }); // to a type of the same size
 define('Cast', 'y', same, { type: (_, attribute) => attribute('DstT') as number, hasT: false });
 define('Relu Relu6 Elu Selu LeakyRelu Softplus', 'activations', same);
 define('EluGrad', 'backprops', same);
