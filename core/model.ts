@@ -139,4 +139,18 @@ export interface Model {
   dropoutMasks(block: Block, pass: Pass): Tensors;
   /** Yields every parameter's value, one at a time; the receiver owns the tensor. */
   load(): AsyncIterable<readonly [name: string, value: Tensor]>;
+  /** Opens the files that the values are in, to read some of them when they are wanted. Absent: they are in none. */
+  openWeights?(): Promise<StoredWeights>;
+}
+
+/** The values of a model's parameters, in open files. */
+export interface StoredWeights {
+  /**
+   * Yields the values of these parameters, one at a time; the receiver owns the tensor. Throws where a file was changed
+   * or taken away since it was opened.
+   */
+  read(names: readonly string[]): AsyncIterable<readonly [name: string, value: Tensor]>;
+  /** Has the system bring the bytes of these parameters into its own cache while this thread computes. */
+  prefetch(names: readonly string[]): Promise<void>;
+  close(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { type DecoderConfig, readConfig } from './config.ts';
 import { failure } from './errors.ts';
 import { freshWeights } from './initialize.ts';
 import { prepareRows } from './prepare.ts';
-import { readWeights } from './weights.ts';
+import { openModelWeights, readWeights } from './weights.ts';
 
 /** Where a model's weights come from: its folder, or a random start for training from nothing. */
 export type Initialize = 'weights' | 'random';
@@ -35,6 +35,7 @@ export function createDecoder(folder: string, options: { initialize: Initialize;
       options.initialize === 'random'
         ? freshWeights(config, parameters, options.random)
         : readWeights(folder, config, parameters),
+    ...(options.initialize === 'weights' && { openWeights: () => openModelWeights(folder, config, parameters) }),
   };
 }
 

@@ -1,21 +1,19 @@
 import * as tf from '@tensorflow/tfjs';
 import { closest } from 'fastest-levenshtein';
-import { openWeights, type ParameterSpec } from 'mooring';
+import { openWeights, type ParameterSpec, type StoredWeights } from 'mooring';
 import type { DecoderConfig } from './config.ts';
 import { failure } from './errors.ts';
 
-type NamedTensor = readonly [name: string, value: tf.Tensor];
-
 /**
- * Reads the weights of a folder one at a time, each by its byte range. Every name and shape is checked before the first.
+ * Opens the weights of a folder: each is read by its byte range when it is asked for. Every name and shape is checked now.
  * Throws `MODEL_WEIGHT_MISSING`, `MODEL_WEIGHT_UNEXPECTED`, `MODEL_WEIGHT_MISSHAPEN`, `MODEL_WEIGHT_INTEGER` and the errors of
  * safetensors files.
  */
-export async function* readWeights(
+export async function openModelWeights(
   folder: string,
   config: DecoderConfig,
   specs: readonly ParameterSpec[],
-): AsyncGenerator<NamedTensor> {
+): Promise<StoredWeights> {
   const source = await openWeights(folder);
   try {
     const stored = [...source.entries.keys()];
@@ -26,13 +24,36 @@ export async function* readWeights(
       const [expected, actual] = [shape.join(', '), entry?.shape.join(', ') ?? ''];
       if (expected !== actual) throw failure('MODEL_WEIGHT_MISSHAPEN', { folder, name, actual, expected });
     }
-    for (const { name, shape } of specs) {
-      const values = await source.readTensor(names.get(name) as string);
-      if (values instanceof Int32Array) throw failure('MODEL_WEIGHT_INTEGER', { folder, name, dtype: 'integers' });
-      yield [name, tf.tensor(values, [...shape])];
-    }
-  } finally {
+    const shapes = new Map(specs.map(({ name, shape }) => [name, shape]));
+    return {
+      async *read(wanted) {
+        await source.refuseChanged();
+        for (const name of wanted) {
+          const values = await source.readTensor(names.get(name) as string);
+          if (values instanceof Int32Array) throw failure('MODEL_WEIGHT_INTEGER', { folder, name, dtype: 'integers' });
+          yield [name, tf.tensor(values, [...(shapes.get(name) as readonly number[])])];
+        }
+      },
+      prefetch: (wanted) => source.prefetch(wanted.map((name) => names.get(name) as string)),
+      close: () => source.close(),
+    };
+  } catch (error) {
     await source.close();
+    throw error;
+  }
+}
+
+/** Reads all of them, one at a time. Throws what `openModelWeights` does. */
+export async function* readWeights(
+  folder: string,
+  config: DecoderConfig,
+  specs: readonly ParameterSpec[],
+): AsyncGenerator<readonly [name: string, value: tf.Tensor]> {
+  const weights = await openModelWeights(folder, config, specs);
+  try {
+    yield* weights.read(specs.map(({ name }) => name));
+  } finally {
+    await weights.close();
   }
 }
 

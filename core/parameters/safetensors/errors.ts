@@ -7,6 +7,11 @@ export const failure = defineErrors({
     consequence: 'The file was not written by a safetensors library, or a tensor is missing from its header.',
     remedy: 'Write or download the file again.',
   },
+  SAFETENSORS_CHANGED: {
+    fact: '{file} {change}.',
+    consequence: 'What is read from it now would not fit what was read before.',
+    remedy: 'Leave the files of a model alone while a run reads them, and start again.',
+  },
   SAFETENSORS_DTYPE_UNSUPPORTED: {
     fact: '{file}: tensor "{tensor}" has the data type {dtype}.',
     consequence: 'Mooring reads F32, BF16, F16, I32 and I64.',

@@ -41,7 +41,15 @@ async function openShards(folder: string, index: string, shardOf: ReadonlyMap<st
       if (entry === undefined) throw failure('WEIGHTS_SHARD_LACKS', { file: index, tensor, shard });
       entries.set(tensor, entry);
     }
-    return { entries, close, readTensor: (name) => sourceOf(name).readTensor(name) };
+    const all = (each: (shard: Safetensors) => Promise<void>) => Promise.all([...shards.values()].map(each));
+    return {
+      entries,
+      close,
+      readTensor: (name) => sourceOf(name).readTensor(name),
+      prefetch: async (names) =>
+        void (await all((shard) => shard.prefetch(names.filter((name) => sourceOf(name) === shard)))),
+      refuseChanged: async () => void (await all((shard) => shard.refuseChanged())),
+    };
   } catch (error) {
     await close();
     throw error;

@@ -1,4 +1,5 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { closest } from 'fastest-levenshtein';
 import { bytesOf, isReadable, type ReadableDtype, type Values, widen } from './dtype.ts';
 import { failure } from './errors.ts';
@@ -12,6 +13,13 @@ export interface TensorSource {
    * Throws `SAFETENSORS_TENSOR_MISSING`, `SAFETENSORS_DTYPE_UNSUPPORTED` and what a file that changed since causes.
    */
   readTensor(name: string): Promise<Values>;
+  /**
+   * Has the system read these tensors' bytes into its own cache, where `readTensor` finds them: it takes 1 MiB here, and
+   * goes on while this thread computes. Throws as `readTensor` does.
+   */
+  prefetch(names: readonly string[]): Promise<void>;
+  /** Throws SAFETENSORS_CHANGED where a file is gone, or is not the one that was opened. */
+  refuseChanged(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -28,7 +36,8 @@ export interface Safetensors extends TensorSource {
 export async function openSafetensors(file: string): Promise<Safetensors> {
   const handle = await attempt(file, open(file));
   try {
-    const { size } = await attempt(file, handle.stat());
+    const opened = await attempt(file, handle.stat());
+    const { size } = opened;
     const headerBytes = await readHeaderLength(handle, file, size);
     const dataStart = 8 + headerBytes;
     const text = new Uint8Array(headerBytes);
@@ -39,6 +48,8 @@ export async function openSafetensors(file: string): Promise<Safetensors> {
       entries,
       metadata,
       readTensor: (name) => readTensor(handle, file, dataStart, entries, name),
+      prefetch: (names) => prefetch(handle, file, dataStart, rangesOf(file, entries, names)),
+      refuseChanged: () => refuseChanged(file, opened),
       close: () => handle.close(),
     };
   } catch (error) {
@@ -67,18 +78,67 @@ async function readTensor(
   entries: ReadonlyMap<string, TensorEntry>,
   name: string,
 ): Promise<Values> {
-  const entry = entries.get(name);
-  if (entry === undefined) {
-    const nearest = entries.size > 0 ? closest(name, [...entries.keys()]) : '';
-    throw failure('SAFETENSORS_TENSOR_MISSING', { file, tensor: name, nearest });
-  }
-  const { dtype, begin, end } = entry;
+  const { dtype, begin, end } = entryOf(file, entries, name);
   if (!isReadable(dtype)) throw failure('SAFETENSORS_DTYPE_UNSUPPORTED', { file, tensor: name, dtype });
   const count = (end - begin) / bytesOf(dtype);
   const buffer = new ArrayBuffer(Math.max(4 * count, end - begin));
   const stored = new Uint8Array(buffer, buffer.byteLength - (end - begin));
   await readFully(handle, file, stored, dataStart + begin);
   return widenOf(dtype, buffer, count, file, name);
+}
+
+function entryOf(file: string, entries: ReadonlyMap<string, TensorEntry>, name: string): TensorEntry {
+  const entry = entries.get(name);
+  if (entry !== undefined) return entry;
+  const nearest = entries.size > 0 ? closest(name, [...entries.keys()]) : '';
+  throw failure('SAFETENSORS_TENSOR_MISSING', { file, tensor: name, nearest });
+}
+
+/** Byte ranges of tensors, those that touch as one. */
+function rangesOf(file: string, entries: ReadonlyMap<string, TensorEntry>, names: readonly string[]) {
+  const ranges: { begin: number; end: number }[] = [];
+  const sorted = names.map((name) => entryOf(file, entries, name)).sort((a, b) => a.begin - b.begin);
+  for (const { begin, end } of sorted) {
+    const last = ranges.at(-1);
+    if (last?.end === begin) last.end = end;
+    else ranges.push({ begin, end });
+  }
+  return ranges;
+}
+
+const scratchBytes = 2 ** 20;
+/** As many buffers as one call of the system takes. */
+const mostBuffers = 1024;
+
+/** Reads into one small buffer again and again, a GiB for each call: none of it has to wait for this thread. */
+async function prefetch(
+  handle: FileHandle,
+  file: string,
+  dataStart: number,
+  ranges: readonly { begin: number; end: number }[],
+): Promise<void> {
+  const scratch = new Uint8Array(scratchBytes);
+  const calls = ranges.flatMap(({ begin, end }) => {
+    const pieces: Promise<unknown>[] = [];
+    for (let at = begin; at < end; at += mostBuffers * scratchBytes) {
+      const count = Math.min(mostBuffers, Math.ceil((end - at) / scratchBytes));
+      const buffers = Array.from({ length: count }, (_, index) =>
+        scratch.subarray(0, Math.min(scratchBytes, end - at - index * scratchBytes)),
+      );
+      pieces.push(handle.readv(buffers, dataStart + at));
+    }
+    return pieces;
+  });
+  await attempt(file, Promise.all(calls));
+}
+
+async function refuseChanged(file: string, opened: Stats): Promise<void> {
+  const now = await stat(file).catch((cause: Error) => {
+    throw failure('SAFETENSORS_CHANGED', { file, change: `cannot be found any more (${cause.message})` }, { cause });
+  });
+  const change = `had ${opened.size} bytes of ${opened.mtime.toISOString()}, and has ${now.size} of ${now.mtime.toISOString()}`;
+  if (now.size !== opened.size || now.mtimeMs !== opened.mtimeMs)
+    throw failure('SAFETENSORS_CHANGED', { file, change });
 }
 
 function widenOf(dtype: ReadableDtype, buffer: ArrayBuffer, count: number, file: string, tensor: string): Values {
