@@ -1,9 +1,11 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Batch } from './batch.ts';
 import type { DefineParameter } from './hook-arguments.ts';
+import type { TapFace } from './hooks/registry.ts';
 import type {
   Block,
   DifferentiableName,
+  Model,
   OutputGradients,
   OutputName,
   Outputs,
@@ -116,6 +118,8 @@ export interface ParameterStore {
   spec(name: string): ParameterSpec;
   /** Sets a parameter's value for the first time; takes ownership. */
   load(name: string, value: Tensor): void;
+  /** Lets go of what the policy has of a parameter, until it is loaded again: for one that is on disk. */
+  unload(name: string): void;
   /** A parameter's value in a view, float32 however it is stored; the caller disposes it. */
   read(name: string, view: string): Tensor;
   /** What is stored: the value, or bfloat16 pairs of it as int32, for `widen` to read. The caller disposes it. */
@@ -236,6 +240,25 @@ export interface Driver {
     readonly steps: number;
     readonly sample: () => Promise<readonly (readonly Rows[])[]>;
   }): Promise<void>;
+}
+
+/** Makes drivers of other models than the one that is trained. */
+export interface Drivers {
+  /**
+   * A driver of a model, and the store that it reads, where every parameter is defined, frozen, and without a value yet; their
+   * only view is `policy`. They run on the run's engine, and compile what it compiles, for rows of the same shapes. The taps of
+   * the run's plugins do not see them: `tap` declares those of `owner`. The caller disposes the store.
+   */
+  create(
+    model: Model,
+    options: { readonly owner: string; readonly tap?: (hooks: TapFace) => void },
+  ): { readonly driver: Driver; readonly store: ParameterStore };
+}
+
+/** Opens models beside the one that is trained. */
+export interface Models {
+  /** The model of a folder, with no weights read yet. */
+  open(folder: string): Model;
 }
 
 /** Learning rate of a step, counted from 1, out of `steps`. */

@@ -1,5 +1,6 @@
 import { type Compilation, createCompilation } from './blocks/compilation.ts';
 import type { RunConfig } from './config.ts';
+import { createDrivers } from './create-drivers.ts';
 import { BlockDriver } from './driver.ts';
 import { openEngine } from './engine/engine.ts';
 import type { Hooks } from './hooks/registry.ts';
@@ -40,6 +41,13 @@ export function coreServices(hooks: () => Hooks, config: { readonly current: Run
         create({ config: { train }, engine, model, store }) {
           compilation = createCompilation({ train, engine, model, log });
           return new BlockDriver(model, store, hooks(), compilation);
+        },
+      });
+      provide(Tokens.Drivers, {
+        // the run's own is made first: the others compile what it does
+        uses: { engine: Engine, driver: Tokens.Driver },
+        create: ({ engine }) => {
+          return createDrivers({ engine, runner: hooks().runner, blocks: () => compilation?.another() });
         },
       });
     },

@@ -21,7 +21,7 @@ interface Kept {
 }
 
 /** What runs blocks, and in which shapes. */
-type Blocks = Pick<Compilation, 'runner' | 'pad' | 'prepare'>;
+export type Blocks = Pick<Compilation, 'runner' | 'pad' | 'prepare'>;
 
 /**
  * Runs a model block by block. No tape spans blocks, and every block's parameters are read, used and let go between two

@@ -22,6 +22,7 @@ export type {
   StepRecord,
 } from './hook-arguments.ts';
 export type { TapOrder } from './hooks/kinds.ts';
+export type { TapFace } from './hooks/registry.ts';
 export * from './kl.ts';
 export { type HookName, hookNames, hookTable } from './lifecycle.ts';
 export { createLog, type LogLevel } from './log.ts';
@@ -38,9 +39,11 @@ export type {
   ParameterSpec,
   Pass,
   Prediction,
+  StoredWeights,
   Tensors,
 } from './model.ts';
 export * from './pack-branches.ts';
+export { Fingerprint } from './parameters/fingerprint.ts';
 export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
 export { writeSafetensors } from './parameters/safetensors/writer.ts';

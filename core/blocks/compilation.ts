@@ -16,6 +16,8 @@ export interface Compilation {
   pad(rows: Rows): Rows;
   /** Decides, before the first step: what runs before it runs once, and eagerly. */
   prepare: NonNullable<Driver['prepare']>;
+  /** How another model beside this one is run: compiled when it is, in the same shapes. */
+  another(): Pick<Compilation, 'runner' | 'pad' | 'prepare'>;
   /** Says after a step what it compiled, if anything. */
   report(): void;
 }
@@ -40,35 +42,36 @@ export function createCompilation(options: {
     log.warn({ engine: engine.name }, 'compile: only the native engine compiles, so blocks run eagerly');
   const compiler = engine.native && Compiler.of(engine.native.backend);
   const { recompute } = train;
-  const compiled = compiler && createCompiledBlocks({ compiler, recompute, refuse: once(log) });
-  let chosen: BlockRunner = eagerBlocks;
+  const refuse = once(log);
+  const digests = new Set<string>();
+  let isCompiled = false;
   let shapes: RowShapes | undefined;
   const before = compiler?.milliseconds ?? 0;
   let reported = 0;
 
+  const pad = (rows: Rows) => shapes?.pad(rows) ?? rows;
+
   return {
-    runner: {
-      forward: (run) => chosen.forward(run),
-      backward: (run, residuals, flowing) => chosen.backward(run, residuals, flowing),
-    },
-    pad: (rows) => shapes?.pad(rows) ?? rows,
+    runner: createRunner(),
+    pad,
+    another: () => ({ runner: createRunner(), pad, prepare: async () => undefined }),
     async prepare({ steps, sample }) {
-      if (mode === 'off' || compiled === undefined) return;
+      if (mode === 'off' || compiler === undefined) return;
       const rows = await sample();
       const work = workOf(model, rows) * steps * train.gradientAccumulationSteps;
       const sampled = chooseShapes(rows.flat());
-      const isCompiled = mode === 'on' || work >= worthwhile * sampled.count;
-      const decision = isCompiled ? 'compiles its blocks' : 'is too short to pay for compiling';
+      const isWorthwhile = mode === 'on' || work >= worthwhile * sampled.count;
+      const decision = isWorthwhile ? 'compiles its blocks' : 'is too short to pay for compiling';
       const size = `a run of ${(work / 1e12).toPrecision(2)} TFLOP`;
       if (mode === 'auto') log.info({ operations: work }, `compile: auto, ${size} ${decision}`);
-      if (!isCompiled) return;
-      chosen = compiled;
+      if (!isWorthwhile) return;
+      isCompiled = true;
       shapes = sampled;
       log.info({}, `compile: batches are padded, ${shapes.description}`);
     },
     report() {
-      if (compiled === undefined || compiled.executables() === reported) return;
-      reported = compiled.executables();
+      if (digests.size === reported) return;
+      reported = digests.size;
       const seconds = ((compiler?.milliseconds ?? 0) - before) / 1000;
       log.info(
         { executables: reported, seconds },
@@ -76,6 +79,16 @@ export function createCompilation(options: {
       );
     },
   };
+
+  /** Of one model: what it recorded of a block is never taken for that of another model. */
+  function createRunner(): BlockRunner {
+    const compiled = compiler && createCompiledBlocks({ compiler, recompute, refuse, digests });
+    const chosen = () => (isCompiled ? (compiled ?? eagerBlocks) : eagerBlocks);
+    return {
+      forward: (run) => chosen().forward(run),
+      backward: (run, residuals, flowing) => chosen().backward(run, residuals, flowing),
+    };
+  }
 }
 
 /** Of a mean batch: two operations for each parameter and token forward, four backward, two for a reference. */

@@ -35,18 +35,17 @@ export function createCompiledBlocks(options: {
   readonly compiler: Compiler;
   readonly recompute: Recompute;
   readonly refuse: (block: string, error: MooringError) => void;
-}): BlockRunner & { executables(): number } {
-  const { compiler, recompute, refuse } = options;
+  /** Gets the digest of every executable that runs. */
+  readonly digests: Set<string>;
+}): BlockRunner {
+  const { compiler, recompute, refuse, digests } = options;
   const { backend } = compiler;
   const known = new Map<string, CompiledBlock | 'eager'>();
-  const ran = new Set<string>();
 
   // blocks whose backward part has run: until then `hidden` is kept, for an eager one in its place
   const proven = new Set<CompiledBlock>();
 
   return {
-    /** How many different executables ran. */
-    executables: () => ran.size,
     forward: (run) =>
       either(
         run,
@@ -110,7 +109,7 @@ export function createCompiledBlocks(options: {
   }
 
   function execute(executable: Executable, tensorOf: (value: Value) => tf.Tensor): tf.Tensor[] {
-    ran.add(executable.digest);
+    digests.add(executable.digest);
     return executable.run(executable.arguments.map(tensorOf));
   }
 

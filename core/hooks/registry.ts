@@ -23,7 +23,7 @@ type Fn = (...args: unknown[]) => unknown;
  * tapable stores and calls; order, names, promises, nulls and attribution are settled here and in the runner.
  */
 export class Hooks {
-  readonly runner = new TapRunner();
+  runner = new TapRunner();
   private readonly taps = new Map<HookName, Tap[]>(hookNames.map((name) => [name, []]));
   private placed: ReadonlyMap<HookName, readonly PlacedTap[]> | undefined;
   private calls: CallFace | undefined;
@@ -44,9 +44,7 @@ export class Hooks {
   /** Orders every hook's taps; from here on tapping is refused. `plugins` are the names of the run. */
   freeze(plugins: readonly string[]): void {
     this.placed = new Map(hookNames.map((name) => [name, orderTaps(name, this.taps.get(name) ?? [], plugins)]));
-    const calls = {} as CallFace;
-    for (const name of hookNames) Object.assign(calls, { [name]: this.compile(name) });
-    this.calls = calls;
+    this.calls = Object.fromEntries(hookNames.map((name) => [name, this.compile(name)])) as CallFace;
   }
 
   /** The taps of a hook in their order, with the reasons. */

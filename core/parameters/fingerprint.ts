@@ -5,14 +5,31 @@ import type { Tensor } from '@tensorflow/tfjs';
  * SHA-256 over the names, shapes and values of tensors, whatever their order. Each tensor's float32 bytes are hashed
  * on their own and the digests are hashed by name, so only one tensor at a time is brought here.
  */
-export async function fingerprintOf(names: readonly string[], read: (name: string) => Tensor): Promise<string> {
-  const whole = createHash('sha256');
-  for (const name of names.toSorted()) {
-    const value = read(name);
-    const { shape } = value;
-    const values = await value.data().finally(() => value.dispose());
-    const digest = createHash('sha256').update(values).digest('hex');
-    whole.update(JSON.stringify([name, shape, digest]));
+export class Fingerprint {
+  private readonly digests = new Map<string, string>();
+
+  /** Takes a tensor in; it stays the caller's. */
+  async add(name: string, value: Tensor): Promise<void> {
+    const digest = createHash('sha256')
+      .update(await value.data())
+      .digest('hex');
+    this.digests.set(name, JSON.stringify([name, value.shape, digest]));
   }
-  return whole.digest('hex');
+
+  /** Of all that was added, in hexadecimal digits. */
+  get value(): string {
+    const whole = createHash('sha256');
+    for (const name of [...this.digests.keys()].sort()) whole.update(this.digests.get(name) as string);
+    return whole.digest('hex');
+  }
+}
+
+/** The fingerprint of tensors that `read` makes; they are disposed here. */
+export async function fingerprintOf(names: readonly string[], read: (name: string) => Tensor): Promise<string> {
+  const fingerprint = new Fingerprint();
+  for (const name of names) {
+    const value = read(name);
+    await fingerprint.add(name, value).finally(() => value.dispose());
+  }
+  return fingerprint.value;
 }

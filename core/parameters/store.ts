@@ -47,6 +47,10 @@ export function createParameterStore(engine: Engine): ParameterStore {
       if (policy.has(name)) throw failure('PARAMETER_LOADED_TWICE', { parameter: name });
       policy.set(name, slotFor(value, narrow.has(name) ? 'bfloat16' : 'float32'));
     },
+    unload(name) {
+      slotOf(name, policyName).cell.dispose();
+      policy.delete(name);
+    },
     read(name, view) {
       const { cell, storage, version } = slotOf(name, view);
       if (storage === 'bfloat16') return tidy(() => widen(cell.read(), specOf(name).shape));

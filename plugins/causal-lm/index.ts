@@ -4,6 +4,7 @@ import {
   definePlugin,
   Generator,
   Model,
+  Models,
   optional,
   ParameterStore,
   Random,
@@ -29,6 +30,10 @@ export const causalLm = definePlugin({
     provide(Model, {
       uses: { config: RunConfig, random: Random },
       create: ({ config, random }) => createDecoder(config.model, { ...options, random }),
+    });
+    provide(Models, {
+      uses: { random: Random },
+      create: ({ random }) => ({ open: (folder) => createDecoder(folder, { initialize: 'weights', random }) }),
     });
     provide(Generator, {
       uses: { model: Model, driver: Driver },
