@@ -36,6 +36,8 @@ export const runSchema = z.strictObject({
   data: z.string().min(1).optional(),
   evalData: z.string().min(1).optional(),
   output: z.string().min(1).optional(),
+  /** What relative paths in options of plugins start from: a run file's own folder, else the working directory. */
+  folder: z.string().min(1).default('.'),
   train: trainSchema.prefault({}),
 });
 

@@ -88,7 +88,7 @@ function parse(file: string, text: string, lineCounter: LineCounter): { document
 function withAbsolutePaths(input: RunInput, folder: string): RunInput {
   const names = ['model', 'data', 'evalData', 'output'] as const;
   const given = names.flatMap((name) => (input[name] === undefined ? [] : [[name, path.resolve(folder, input[name])]]));
-  return { ...input, ...Object.fromEntries(given) };
+  return { ...input, ...Object.fromEntries(given), folder };
 }
 
 function isEntry(value: unknown): boolean {
