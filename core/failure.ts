@@ -125,6 +125,11 @@ export const failure = defineErrors({
     remedy:
       'Look for a plugin that changes parameters between modelReady and the first step, or that taps one view only.',
   },
+  REFERENCE_NOT_FINITE: {
+    fact: 'Before the first step the KL between policy and reference ({kind}, fingerprint {fingerprint}) is {kl}.',
+    consequence: 'Every loss that compares with it would be so too.',
+    remedy: 'Look for weights of the reference that are not finite, or choose another reference.',
+  },
   NO_EVALUATION_DATA: {
     fact: 'An evaluation was asked for, and the run has no evaluation data.',
     consequence: 'There is nothing to evaluate on.',

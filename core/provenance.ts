@@ -14,10 +14,11 @@ const sameAsPolicy = new Set(['clone', 'adapters-off', 'adapter-snapshot']);
 /**
  * Says what the reference is, and shows it: before the first step, in evaluation mode, policy and reference score the
  * same row, which passes every block, and the KL between them, by the k3 estimator on these tokens (Schulman 2020), must be 0 where it is a copy.
- * Throws REFERENCE_DIFFERS.
+ * It is 0 too for a reference that was read from disk with the policy's own weights, and finite for every other.
+ * Throws REFERENCE_DIFFERS and REFERENCE_NOT_FINITE.
  */
 export async function checkReference(session: Session, batch: Batch): Promise<void> {
-  const { driver, reference, log } = session;
+  const { driver, store, reference, log } = session;
   const request = requestsOf(session, batch).find((pass) => pass.of === 'policy');
   if (reference === undefined || request === undefined) return;
   const pass = { ...request, rows: firstScored(request.rows), outputs: ['logps'], gradient: false } as const;
@@ -27,11 +28,15 @@ export async function checkReference(session: Session, batch: Batch): Promise<vo
   for (const tensor of [...Object.values(policy), ...Object.values(frozen)]) tensor.dispose();
   driver.release();
   const { kind } = reference;
-  const fingerprint = (await reference.fingerprint()).slice(0, 12);
+  const whole = await reference.fingerprint();
+  const fingerprint = whole.slice(0, 12);
   const figure = kl?.value ?? Number.NaN;
-  if (sameAsPolicy.has(kind) && !(Math.abs(figure) <= bound)) {
+  // read from disk, it may be the starting policy or any other model: its weights say which
+  const isPolicy = sameAsPolicy.has(kind) || (kind === 'reload' && whole === (await store.fingerprint('policy')));
+  if (isPolicy && !(Math.abs(figure) <= bound)) {
     throw failure('REFERENCE_DIFFERS', { kind, fingerprint, kl: figure, bound });
   }
+  if (!Number.isFinite(figure)) throw failure('REFERENCE_NOT_FINITE', { kind, fingerprint, kl: figure });
   const bytesResident = reference.bytesResident();
   log.info(
     { kind, fingerprint, bytesResident, kl: figure },
