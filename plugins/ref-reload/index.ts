@@ -1,0 +1,31 @@
+import path from 'node:path';
+import { Drivers, definePlugin, Model, Models, Reference, RunConfig } from 'mooring';
+import { z } from 'zod';
+import { createReloadedReference, type ReloadedReference } from './reference.ts';
+import { refuseOtherVocabulary } from './vocabulary.ts';
+
+/** The reference is the model of a folder, whatever its size and family, with the policy's vocabulary. */
+export const refReload = definePlugin({
+  name: 'ref-reload',
+  apiVersion: 1,
+  options: z.strictObject({
+    model: z.string().min(1),
+    offload: z.enum(['memory', 'disk']).default('memory'),
+  }),
+  apply({ hooks, provide, options }) {
+    let reloaded: ReloadedReference | undefined;
+    provide(Reference, {
+      uses: { config: RunConfig, model: Model, models: Models, drivers: Drivers },
+      async create({ config, model, models, drivers }) {
+        const folder = path.resolve(config.folder, options.model);
+        const other = models.open(folder);
+        const { vocabularySize } = model;
+        await refuseOtherVocabulary({ folder: config.model, vocabularySize }, { folder, ...other });
+        reloaded = createReloadedReference({ folder, model: other, drivers, offload: options.offload });
+        return reloaded;
+      },
+    });
+    hooks.refInit.tap(() => reloaded?.load());
+    hooks.teardown.tap(() => reloaded?.close());
+  },
+});

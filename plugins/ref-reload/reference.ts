@@ -1,0 +1,77 @@
+import {
+  type Drivers,
+  Fingerprint,
+  type Model,
+  type Outputs,
+  type Pass,
+  type Reference,
+  type StoredWeights,
+} from 'mooring';
+import { createBlockWindow } from './block-window.ts';
+import { failure } from './errors.ts';
+
+/** The only view of a store that is not trained. */
+const view = 'policy';
+
+/** A reference with weights of its own, which are there between `load` and `close`. */
+export interface ReloadedReference extends Reference {
+  /** Reads every weight once. Throws RELOAD_NOT_ON_DISK and what the files are refused for. */
+  load(): Promise<void>;
+  close(): Promise<void>;
+  dispose(): void;
+}
+
+/** The reference that is the model of a folder, scored in evaluation mode and without gradients. */
+export function createReloadedReference(options: {
+  readonly folder: string;
+  readonly model: Model;
+  readonly drivers: Drivers;
+  readonly offload: 'memory' | 'disk';
+}): ReloadedReference {
+  const { folder, model, drivers, offload } = options;
+  let weights: StoredWeights | undefined;
+  const window = createBlockWindow(() => ({ store, weights: weights as StoredWeights }));
+  const { driver, store } = drivers.create(model, {
+    owner: 'ref-reload',
+    tap: (hooks) => offload === 'disk' && window.tap(hooks),
+  });
+  const fingerprint = new Fingerprint();
+  let before: Promise<unknown> = Promise.resolve();
+
+  return {
+    kind: 'reload',
+    async load() {
+      if (offload === 'disk') weights = await openWeights();
+      const names = model.parameters.map(({ name }) => name);
+      for await (const [name, value] of weights?.read(names) ?? model.load()) {
+        await fingerprint.add(name, value);
+        if (offload === 'memory') store.load(name, value);
+        else value.dispose();
+      }
+    },
+    fingerprint: async () => fingerprint.value,
+    bytesResident: () => store.bytesResident(view),
+    score(pass) {
+      // one after another, whoever asks: a pass frees what passes of the same rows share
+      const outputs = before.then(() => forward(pass));
+      before = outputs.catch(() => undefined);
+      return outputs;
+    },
+    async close() {
+      await window.settled();
+      await weights?.close();
+    },
+    dispose: () => store.dispose(),
+  };
+
+  async function forward(pass: Pass): Promise<Outputs> {
+    if (pass.rows.fork !== undefined && model.sharesPrompts !== true) throw failure('RELOAD_FORKS', { folder });
+    const frozen: Pass = { ...pass, view, variant: undefined, gradient: false, dropout: undefined };
+    return driver.forward(frozen).finally(() => driver.release());
+  }
+
+  async function openWeights(): Promise<StoredWeights> {
+    if (model.openWeights === undefined) throw failure('RELOAD_NOT_ON_DISK', { folder });
+    return model.openWeights();
+  }
+}
