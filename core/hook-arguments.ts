@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { RunConfig } from './config.ts';
-import type { Block, ModuleSpec, ParameterSpec, Pass } from './model.ts';
+import type { Block, ModuleSpec, ParameterSpec, Pass, Tensors } from './model.ts';
 
 /** A run as plugins see it. */
 export interface Run {
@@ -57,6 +57,10 @@ export interface Projection {
   readonly module: ModuleSpec;
   /** `[tokens, in]`, or ids `[tokens]` for an embedding. */
   readonly input: Tensor;
+  /** Which tokens of the batch the input's rows are, `[tokens]`; absent: all of them. */
+  readonly source?: Tensor | undefined;
+  /** The block's inputs by name: what a plugin adds to `Model.dropoutMasks` is among them. */
+  readonly inputs: Tensors;
   readonly weight: () => Tensor;
   readonly view: string;
   readonly variant: string | undefined;

@@ -123,7 +123,7 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
   projection: {
     kind: 'sync waterfall',
     when: 'inside a block, after a linear or an embedding; pure, differentiated',
-    args: ['block', 'name', 'module', 'input', 'weight', 'view', 'variant', 'read'],
+    args: ['block', 'name', 'module', 'input', 'source', 'inputs', 'weight', 'view', 'variant', 'read'],
     returns: 'replaces the output',
   },
   afterForward: {

@@ -40,9 +40,14 @@ export interface BlockScope {
   isDifferentiated(local: string): boolean;
   /**
    * A linear's output, `[tokens, out]` from `[tokens, in]`, after the `projection` taps. With `isGradientOnly` its value may
-   * be anything: only its gradients are right, and the product is left out where it can be.
+   * be anything: only its gradients are right, and the product is left out where it can be. `source`, `[tokens]`, says
+   * which tokens of the batch the input's rows are, where they are not all of them.
    */
-  linear(module: string, input: Tensor, options?: { readonly isGradientOnly?: boolean }): Tensor;
+  linear(
+    module: string,
+    input: Tensor,
+    options?: { readonly isGradientOnly?: boolean; readonly source?: Tensor | undefined },
+  ): Tensor;
   /** An embedding's rows, `[tokens, hidden]` from ids `[tokens]`, after the `projection` taps. */
   embedding(module: string, ids: Tensor): Tensor;
 }

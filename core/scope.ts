@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { failure } from './failure.ts';
+import type { Projection } from './hook-arguments.ts';
 import type { Hooks } from './hooks/registry.ts';
-import type { Block, BlockScope, DifferentiableName, ModuleSpec, OutputName, Pass } from './model.ts';
+import type { Block, BlockScope, DifferentiableName, ModuleSpec, OutputName, Pass, Tensors } from './model.ts';
 import { takeWidenedRows, widen } from './parameters/bfloat16.ts';
 import { takeRows } from './take-rows.ts';
 import type { ParameterStore } from './tokens.ts';
@@ -15,6 +16,16 @@ export interface ScopeSource {
   /** What is stored of a parameter, by its local name; the caller disposes it. */
   read(local: string): tf.Tensor;
 }
+
+/** What is run: a block of a pass, with its inputs. */
+export interface ScopeRun {
+  readonly block: Block;
+  readonly pass: Pass;
+  readonly source: ScopeSource;
+  readonly inputs: Tensors;
+}
+
+type ProjectionInput = Pick<Projection, 'input' | 'source'>;
 
 /** What a run of a block is for. */
 export interface ScopePurpose {
@@ -38,11 +49,14 @@ export class Scope implements BlockScope {
   private readonly isRecorded: boolean;
   private readonly block: Block;
   private readonly source: ScopeSource;
+  private readonly inputs: Tensors;
   private readonly reads = new Map<string, tf.Tensor>();
+  private readonly tapped = new Map<string, tf.Tensor>();
 
-  constructor(block: Block, pass: Pass, source: ScopeSource, purpose: ScopePurpose) {
+  constructor({ block, pass, source, inputs }: ScopeRun, purpose: ScopePurpose) {
     this.block = block;
     this.source = source;
+    this.inputs = inputs;
     this.view = pass.view;
     this.variant = pass.variant;
     this.rows = { batch: pass.rows.batch, time: pass.rows.time };
@@ -56,20 +70,29 @@ export class Scope implements BlockScope {
   parameter(local: string): tf.Tensor {
     const { hooks, store } = this.source;
     if (!this.isTapped('readParameter')) return this.read(local);
+    const known = this.tapped.get(local);
+    if (known !== undefined) return known;
     const parameter = store.spec(this.nameOf(local));
     const { block, view, variant } = this;
     const read = (other: string) => this.read(other);
-    return hooks.call.readParameter(this.read(local), { block, parameter, view, variant, read });
+    const value = hooks.call.readParameter(this.read(local), { block, parameter, view, variant, read });
+    this.tapped.set(local, value);
+    return value;
   }
 
   isDifferentiated(local: string): boolean {
     const { names, store } = this.source;
     if (!this.hasGradient) return false;
-    // a tap may have made the tensor from parameters of its own
-    return this.isTapped('readParameter') || store.isTrainable(names[local] as string);
+    if (store.isTrainable(names[local] as string)) return true;
+    // a tap may have put another tensor in its place, made from parameters of its own
+    return this.isTapped('readParameter') && this.parameter(local) !== this.read(local);
   }
 
-  linear(module: string, input: tf.Tensor, { isGradientOnly = false } = {}): tf.Tensor {
+  linear(
+    module: string,
+    input: tf.Tensor,
+    { isGradientOnly = false, source }: { isGradientOnly?: boolean; source?: tf.Tensor | undefined } = {},
+  ): tf.Tensor {
     const spec = this.module(module);
     const weight = this.parameter(spec.weight);
     const isTransposed = spec.layout === 'out,in';
@@ -79,12 +102,12 @@ export class Scope implements BlockScope {
       ? gradientsOfProduct(input, weight, { isTransposed, isFrozen: !this.isDifferentiated(spec.weight) })
       : tf.matMul(input as tf.Tensor2D, weight as tf.Tensor2D, false, isTransposed);
     const output = spec.bias === undefined ? product : tf.add(product, this.parameter(spec.bias));
-    return this.projected(module, spec, input, output);
+    return this.projected(module, spec, { input, source }, output);
   }
 
   embedding(module: string, ids: tf.Tensor): tf.Tensor {
     const spec = this.module(module);
-    return this.projected(module, spec, ids, this.rowsOf(spec.weight, ids));
+    return this.projected(module, spec, { input: ids }, this.rowsOf(spec.weight, ids));
   }
 
   /** The store's value, read once for the whole run of the block. */
@@ -103,13 +126,13 @@ export class Scope implements BlockScope {
     return isWhole ? takeRows(this.parameter(local), ids) : takeWidenedRows(this.source.read(local), ids);
   }
 
-  private projected(name: string, module: ModuleSpec, input: tf.Tensor, output: tf.Tensor): tf.Tensor {
+  private projected(name: string, module: ModuleSpec, given: ProjectionInput, output: tf.Tensor): tf.Tensor {
     const { hooks } = this.source;
     if (!this.isTapped('projection')) return output;
-    const { block, view, variant } = this;
+    const { block, view, variant, inputs } = this;
     const weight = () => this.parameter(module.weight);
     const read = (local: string) => this.read(local);
-    return hooks.call.projection(output, { block, name, module, input, weight, view, variant, read });
+    return hooks.call.projection(output, { block, name, module, ...given, inputs, weight, view, variant, read });
   }
 
   private isTapped(hook: 'readParameter' | 'projection'): boolean {

@@ -43,9 +43,9 @@ export interface BlockRunner {
  * pass keeps nothing but the block's input (gradient checkpointing by block, Chen et al. 2016).
  */
 export const eagerBlocks: BlockRunner = {
-  forward({ block, pass, inputs, source }) {
+  forward(run) {
     const purpose = { needsValue: true, isDifferentiated: false };
-    const outputs = tf.tidy(() => ({ ...block.run(new Scope(block, pass, source, purpose), { ...inputs }) }));
+    const outputs = tf.tidy(() => ({ ...run.block.run(new Scope(run, purpose), { ...run.inputs }) }));
     return { outputs, residuals: [], needsHidden: true };
   },
 
@@ -69,7 +69,7 @@ export const eagerBlocks: BlockRunner = {
  * anything is differentiated.
  */
 export function differentiate(
-  { block, pass, inputs, source, trainable, isAboveTrained }: BlockRun,
+  run: BlockRun,
   options: {
     readonly flowing: tf.Tensor;
     readonly needsValue: boolean;
@@ -78,7 +78,8 @@ export function differentiate(
   },
 ): BlockGradients {
   const { flowing, needsValue, isRecorded = false, afterForward } = options;
-  const scope = new Scope(block, pass, source, { needsValue, isDifferentiated: true, isRecorded });
+  const { block, inputs, trainable, isAboveTrained } = run;
+  const scope = new Scope(run, { needsValue, isDifferentiated: true, isRecorded });
   const reads = trainable.map((local) => scope.read(local));
   const { hidden } = inputs;
   const wanted = isAboveTrained && hidden !== undefined ? [hidden, ...reads] : reads;

@@ -58,9 +58,9 @@ export function recordBlock(backend: NativeBackend, run: BlockRun): BlockRecordi
 
 function recordOutputs(backend: NativeBackend, run: BlockRun): BlockRecording['outputs'] {
   return record(backend, inputSpecs(run), ({ tensors, standsFor }) => {
-    const { block, pass, inputs, source } = standIn(run, tensors);
+    const recorded = standIn(run, tensors);
     const purpose = { needsValue: true, isDifferentiated: false, isRecorded: true };
-    return valuesOf(block.run(new Scope(block, pass, source, purpose), inputs), standsFor);
+    return valuesOf(run.block.run(new Scope(recorded, purpose), recorded.inputs), standsFor);
   });
 }
 

@@ -55,9 +55,9 @@ function runLayer(config: DecoderConfig, index: number, scope: BlockScope, input
   // after the last attention only rows that predict a target matter: [targets, hidden]
   const source = index === config.layers - 1 ? input(inputs, 'source') : undefined;
   const rows = (x: tf.Tensor) => (source === undefined ? x : takeRows(x, source));
-  const attended = scope.linear(names.attentionOutput, rows(context));
+  const attended = scope.linear(names.attentionOutput, rows(context), { source });
   const middle = tf.add(rows(hidden), drop(attended, inputs.attentionOutputDropout, rows));
-  const fed = feedForward(config, scope, norm(config, scope, names.feedForwardNorm, middle));
+  const fed = feedForward(config, scope, norm(config, scope, names.feedForwardNorm, middle), source);
   return { hidden: tf.add(middle, drop(fed, inputs.feedForwardDropout, rows)), ...past };
 }
 
@@ -124,14 +124,19 @@ function attentionSetting(config: DecoderConfig, index: number, scope: BlockScop
   };
 }
 
-function feedForward(config: DecoderConfig, scope: BlockScope, normal: tf.Tensor): tf.Tensor {
+function feedForward(
+  config: DecoderConfig,
+  scope: BlockScope,
+  normal: tf.Tensor,
+  source: tf.Tensor | undefined,
+): tf.Tensor {
   const { gate, up, down } = config.family.layerNames;
   const activation = activations[config.activation] as Activation;
-  const widened = scope.linear(up, normal);
+  const widened = scope.linear(up, normal, { source });
   const active =
-    gate === undefined ? activate(widened, activation) : gated(scope.linear(gate, normal), widened, activation);
+    gate === undefined ? activate(widened, activation) : gated(scope.linear(gate, normal, { source }), widened, activation);
   // nothing in the layer reads it but the sum that the layer yields
-  return scope.linear(down, active, { isGradientOnly: !scope.needsValue });
+  return scope.linear(down, active, { isGradientOnly: !scope.needsValue, source });
 }
 
 function norm({ family, normEpsilon }: DecoderConfig, scope: BlockScope, name: string, hidden: tf.Tensor): tf.Tensor {
