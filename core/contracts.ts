@@ -89,6 +89,8 @@ export interface Reference {
   readonly kind: string;
   /** Identity of its weights. */
   fingerprint(): Promise<string>;
+  /** Why it is not the policy that training starts from, as a clause, where its kind says it is: then the KL at step 0 need not be 0. */
+  readonly differsBy?: string | undefined;
   /** Bytes that exist only for it, by unique buffer. */
   bytesResident(): number;
   /** `bfloat16` where its weights are the policy's rounded to it, so that the KL at step 0 is small instead of 0. */
@@ -142,14 +144,18 @@ export interface ParameterStore {
   readonly gradients: Gradients;
   /**
    * A snapshot of the policy under a new name: it costs nothing until a parameter is trained, then that parameter's bytes.
+   * With `names`, of these parameters only: the others stay the policy's, also where they change.
    * With `storage: 'bfloat16'` it costs half the bytes of what is trainable now, at once, and never more.
    */
-  addView(view: string, options?: { readonly storage?: ParameterStorage }): void;
+  addView(
+    view: string,
+    options?: { readonly names?: readonly string[] | undefined; readonly storage?: ParameterStorage },
+  ): void;
   removeView(view: string): void;
   /** Bytes of buffers that only this view holds. */
   bytesResident(view: string): number;
-  /** A hash of a view's names, shapes and values, the same on every engine and for any number of ranks. */
-  fingerprint(view: string): Promise<string>;
+  /** A hash of a view's names, or of these, with shapes and values: the same on every engine and for any number of ranks. */
+  fingerprint(view: string, names?: readonly string[]): Promise<string>;
   dispose(): void;
 }
 

@@ -86,7 +86,7 @@ export function differentiate(
   const output = () => {
     const outputs = block.run(scope, inputs);
     afterForward?.(outputs);
-    const each = differentiatedOf(outputs, pass).map((name) => outputs[name] as tf.Tensor);
+    const each = differentiatedOf(outputs, run.pass).map((name) => outputs[name] as tf.Tensor);
     return each.length === 1 ? (each[0] as tf.Tensor) : tf.concat(each);
   };
   const { grads } = gradientsOf(output, wanted, flowing);

@@ -58,8 +58,14 @@ export function createParameterStore(engine: Engine): ParameterStore {
     },
     readStored: (name, view) => slotOf(name, view).cell.read(),
     write(name, view, value) {
-      const slot = slotOf(name, view);
+      slotOf(name, view);
       checkShape(name, value);
+      const slot = viewOf(view).get(name);
+      if (slot === undefined) {
+        // what a view shared with the policy becomes its own
+        viewOf(view).set(name, { cell: plainCell(value), storage: 'float32', version: versions.of(value) });
+        return;
+      }
       slot.version = slot.storage === 'float32' ? versions.of(value) : versions.next();
       slot.cell.write(slot.storage === 'float32' ? value : packed(value));
     },
@@ -94,10 +100,10 @@ export function createParameterStore(engine: Engine): ParameterStore {
       gradients.add(name, gradient);
     },
     gradients,
-    addView(view, { storage = 'float32' } = {}) {
+    addView(view, { names = store.names, storage = 'float32' } = {}) {
       if (views.has(view)) throw failure('VIEW_EXISTS', { view });
       // all or none: a parameter without values is found before the first read is held
-      const slots = store.names.map((name) => [name, slotOf(name, policyName)] as const);
+      const slots = names.map((name) => [name, slotOf(name, policyName)] as const);
       const snapshot = (name: string, slot: Slot): Slot =>
         // packed now and not when it is trained, so that the view is the same from first to last
         storage === 'bfloat16' && store.isTrainable(name)
@@ -119,7 +125,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
       const only = [...own.values()].filter(({ version }) => !elsewhere.has(version));
       return only.reduce((bytes, { cell }) => bytes + bytesOf(cell.shape), 0);
     },
-    fingerprint: (view) => fingerprintOf([...viewOf(view).keys()], (name) => store.read(name, view)),
+    fingerprint: (view, names = store.names) => fingerprintOf(names, (name) => store.read(name, view)),
     dispose() {
       gradients.clear();
       for (const view of views.values()) for (const { cell } of view.values()) cell.dispose();
@@ -149,7 +155,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
   }
 
   function slotOf(name: string, view: string): Slot {
-    const slot = viewOf(view).get(specOf(name).name);
+    const slot = viewOf(view).get(specOf(name).name) ?? policy.get(name);
     if (slot !== undefined) return slot;
     throw failure('PARAMETER_NOT_LOADED', { parameter: name, view });
   }
