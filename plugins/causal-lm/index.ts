@@ -19,7 +19,7 @@ import { createGenerator } from './generate.ts';
 import { saveModel } from './save.ts';
 import { storedDtype } from './weights.ts';
 
-/** Provides the model of a Hugging Face folder, generates with it, and saves it as such a folder: `model/` in the run's output. */
+/** Provides the model of a Hugging Face folder, generates with it, and saves it, if it was trained, as such a folder: `model/` in the run's output. */
 export const causalLm = definePlugin({
   name: 'causal-lm',
   apiVersion: 1,
@@ -42,6 +42,8 @@ export const causalLm = definePlugin({
     hooks.export.tap(async ({ directory }) => {
       const { config, store, tokenizer } = services;
       const model = services.model as Decoder;
+      // a base that nothing trained stands where it was read; what was trained over it is for its plugin to save
+      if (!model.parameters.some(({ name }) => store.isTrainable(name))) return;
       const fresh = options.initialize === 'random';
       await saveModel(join(directory, 'model'), {
         source: model.folder,
