@@ -1,0 +1,66 @@
+import { defineErrors } from 'mooring';
+
+/** Errors of PEFT folders: their files, their config, and how they fit a model. */
+export const failure = defineErrors({
+  ADAPTER_FILE_MISSING: {
+    fact: '{file} cannot be read: {reason}.',
+    consequence: 'The adapter was not loaded.',
+    remedy: 'Give a PEFT folder: one with adapter_config.json and adapter_model.safetensors.',
+  },
+  ADAPTER_CONFIG_MALFORMED: {
+    fact: '{file} is not a JSON object: {reason}.',
+    consequence: 'The adapter was not loaded.',
+    remedy: 'Download the file again, or save the adapter again.',
+  },
+  ADAPTER_CONFIG_INVALID: {
+    fact: '{file}: "{key}" {problem}.',
+    consequence: 'The adapter was not loaded.',
+    remedy: 'Compare the file with the one that PEFT saved.',
+  },
+  ADAPTER_FEATURE_UNSUPPORTED: {
+    fact: '{file}: "{key}" is {value}, which Mooring does not compute.',
+    consequence: 'The adapter was not loaded, since its figures would be wrong.',
+    remedy:
+      'Use an adapter without it: LoRA, with DoRA, rank-stabilised scaling, patterns, trained biases and whole modules.',
+  },
+  ADAPTER_KEY_UNMATCHED: {
+    fact: '{file} has a tensor "{key}", which nothing in this model takes; the nearest that it could take are {nearest}.',
+    consequence: 'The adapter was not loaded: it would have added less than it holds, in silence.',
+    remedy: 'Use the base that it was trained on ({base}), or mend "target_modules" and "modules_to_save".',
+  },
+  ADAPTER_KEY_MISSING: {
+    fact: '{file} has no tensor "{key}", which its config asks for; the nearest that it has are {nearest}.',
+    consequence: 'The adapter was not loaded.',
+    remedy: 'Take adapter_config.json and adapter_model.safetensors from one place.',
+  },
+  ADAPTER_TENSOR_MISSHAPEN: {
+    fact: '{file}: the tensor "{key}" has shape [{actual}], and config and model make it [{expected}].',
+    consequence: 'The adapter was not loaded.',
+    remedy: 'Use the base that it was trained on, and the adapter_config.json that was saved with it.',
+  },
+  ADAPTER_TENSOR_INTEGER: {
+    fact: '{file}: the tensor "{key}" is stored as integers.',
+    consequence: 'The adapter was not loaded.',
+    remedy: 'Adapters are float32, bfloat16 or float16; quantized ones are not computed.',
+  },
+  ADAPTER_TARGET_UNMATCHED: {
+    fact: '"{key}": {target} matches no module of this model; the nearest names are {nearest}.',
+    consequence: 'No adapter was made.',
+    remedy: 'Correct the name; a list holds names or their ends, a text is a regular expression for whole names.',
+  },
+  ADAPTER_PATTERN_INVALID: {
+    fact: '"{key}": {pattern} is not a regular expression: {reason}.',
+    consequence: 'No adapter was made.',
+    remedy: 'Correct it, or name the modules in a list.',
+  },
+  ADAPTER_EMBEDDING_UNSUPPORTED: {
+    fact: 'DoRA is asked for on the embedding "{module}".',
+    consequence: 'No adapter was made: its figures would be wrong.',
+    remedy: 'Leave the embedding out of the target modules, or use LoRA without DoRA.',
+  },
+  ADAPTER_CONVERSION_REFUSED: {
+    fact: 'This adapter cannot become plain LoRA: {reason}.',
+    consequence: 'Nothing was converted.',
+    remedy: 'Save it as it is, beside the initial adapter that its base was changed by.',
+  },
+});
