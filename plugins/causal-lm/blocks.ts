@@ -134,7 +134,9 @@ function feedForward(
   const activation = activations[config.activation] as Activation;
   const widened = scope.linear(up, normal, { source });
   const active =
-    gate === undefined ? activate(widened, activation) : gated(scope.linear(gate, normal, { source }), widened, activation);
+    gate === undefined
+      ? activate(widened, activation)
+      : gated(scope.linear(gate, normal, { source }), widened, activation);
   // nothing in the layer reads it but the sum that the layer yields
   return scope.linear(down, active, { isGradientOnly: !scope.needsValue, source });
 }
