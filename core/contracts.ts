@@ -97,7 +97,7 @@ export interface Reference {
   readonly storage?: ParameterStorage | undefined;
   /** Asked for `states` and `headWeight` too where the policy asks for a divergence; one that does not run a model gives neither. */
   score(pass: Pass): Promise<Outputs>;
-  readonly parameters?: MovableParameters;
+  readonly parameters?: MovableParameters | undefined;
 }
 
 /** The accumulated gradients of a step. */

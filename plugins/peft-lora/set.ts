@@ -1,0 +1,87 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { token } from 'mooring';
+import type { LoraAdapter } from './adapter.ts';
+import { failure } from './errors.ts';
+
+/** The variant of a pass over the base alone. */
+export const adaptersOff = 'adapters-off';
+
+/** The adapter that is trained. */
+export const trainedName = 'default';
+
+/** Switches between adapters: what each pass that begins in `body`, and in all that it awaits, computes with. */
+export interface Adapters {
+  readonly names: readonly string[];
+  /** The one in use here; `undefined` where they are off. */
+  readonly active: string | undefined;
+  /** Runs `body` on the base alone. What was in use before is in use again after it, whatever happens in it. */
+  withoutAdapters<Result>(body: () => Result): Result;
+  /** Runs `body` with another adapter, likewise. Throws ADAPTER_UNKNOWN. */
+  withAdapter<Result>(name: string, body: () => Result): Result;
+  /** Switches for good, where no `with...` says otherwise. Throws ADAPTER_UNKNOWN. */
+  use(name: string): void;
+  /** Writes the adapter in use into the base, which then gives the same without it. Throws ADAPTER_MERGE_TIED, ADAPTER_IS_MERGED. */
+  merge(): void;
+  /** Puts back the base that `merge` changed, bit for bit. */
+  unmerge(): void;
+}
+
+/** The service of a run with `peft-lora`. */
+export const Adapters = token<Adapters>('Adapters', 'peft-lora');
+
+/** The adapters of a model, and which is in use where: a scope for each chain of calls, so that interleaved ones do not meet. */
+export class AdapterSet {
+  readonly all = new Map<string, LoraAdapter>();
+  merged: string | undefined;
+  private readonly scope = new AsyncLocalStorage<{ readonly active: string | undefined }>();
+  private chosen: string = trainedName;
+
+  get active(): string | undefined {
+    const scope = this.scope.getStore();
+    return scope === undefined ? this.chosen : scope.active;
+  }
+
+  /** The adapter that a variant stands for; without one, or with that of another plugin, the trained one. */
+  of(variant: string | undefined): LoraAdapter | undefined {
+    if (variant === adaptersOff) return undefined;
+    return this.all.get(nameIn(variant) ?? trainedName);
+  }
+
+  get(name: string): LoraAdapter {
+    const found = this.all.get(name);
+    if (found !== undefined) return found;
+    throw failure('ADAPTER_UNKNOWN', { adapter: name, names: [...this.all.keys()].join(', ') });
+  }
+
+  within<Result>(name: string | undefined, body: () => Result): Result {
+    this.refuseMerged();
+    if (name !== undefined) this.get(name);
+    return this.scope.run({ active: name }, body);
+  }
+
+  use(name: string): void {
+    this.refuseMerged();
+    this.chosen = this.get(name).name;
+  }
+
+  /** The variant of a pass: its own, or that of what is in use here. Throws ADAPTER_IS_MERGED. */
+  variantOf(asked: string | undefined): string | undefined {
+    if (this.merged !== undefined) {
+      if (asked !== undefined) this.refuseMerged();
+      return adaptersOff;
+    }
+    if (asked !== undefined) return asked;
+    return this.active === undefined ? adaptersOff : variantOf(this.active);
+  }
+
+  refuseMerged(): void {
+    if (this.merged !== undefined) throw failure('ADAPTER_IS_MERGED', { adapter: this.merged });
+  }
+}
+
+/** The variant of a pass with an adapter. */
+export const variantOf = (adapter: string) => `adapter:${adapter}`;
+
+function nameIn(variant: string | undefined): string | undefined {
+  return variant?.startsWith('adapter:') === true ? variant.slice('adapter:'.length) : undefined;
+}
