@@ -6,6 +6,8 @@ import { createTrainer, definePlugin, type Log, type PreferenceBatch, type StepR
 import { readInstalled } from '../../../core/engine/install/cache.ts';
 import { causalLm } from '../../../plugins/causal-lm/index.ts';
 import { dpo } from '../../../plugins/dpo/index.ts';
+import { readAdapter } from '../../../plugins/peft-lora/folder/adapter.ts';
+import { peftLora } from '../../../plugins/peft-lora/index.ts';
 import { preferenceData } from '../../../plugins/preference-data/index.ts';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
@@ -43,15 +45,20 @@ interface Config {
 type Traces = Record<string, { config: Config; logs: StepRecord[] }>;
 const traces: Traces = JSON.parse(readFileSync(join(fixtures, 'trl/traces.json'), 'utf8'));
 
-/** These need plugins that are not here yet. */
-const later = ['precompute', 'lora'];
+/** It needs a plugin that is not here yet. */
+const later = ['precompute'];
 const names = Object.keys(traces).filter((name) => !later.includes(name));
 const onNative = readInstalled() === undefined ? [] : names;
 const engines = [
   { engine: 'native', compile: 'off', recompute: 'none', runs: onNative },
   { engine: 'native', compile: 'on', recompute: 'none', runs: onNative },
   { engine: 'native', compile: 'on', recompute: 'block', runs: onNative.slice(0, 2) },
-  { engine: 'wasm', compile: 'off', recompute: 'none', runs: ['sigmoid', 'ipo', 'accumulate', 'cosine_warmup'] },
+  {
+    engine: 'wasm',
+    compile: 'off',
+    recompute: 'none',
+    runs: ['sigmoid', 'ipo', 'accumulate', 'cosine_warmup', 'lora'],
+  },
 ] as const;
 
 // TRL averages micro-batches with equal weight, and these are means over tokens: only one large batch gives the same.
@@ -64,7 +71,8 @@ describe.each(engines.filter(({ runs }) => runs.length > 0))(
       'for %s, prompts shared: %s',
       async (name, sharePrompts) => {
         const { config, logs } = traces[name] as Traces[string];
-        const records = await train(config, mode, sharePrompts);
+        const isLora = name === 'lora';
+        const { records, written } = await train(config, mode, sharePrompts, isLora);
         expect(records).toHaveLength(logs.length);
         const deviations = logs.flatMap((expected, index) => {
           const record = records[index] as StepRecord;
@@ -78,6 +86,8 @@ describe.each(engines.filter(({ runs }) => runs.length > 0))(
         expect(deviations).toEqual([]);
         const tokens = records.reduce((sum, record) => sum + (record.num_tokens ?? 0), 0);
         expect(tokens).toBe(logs.at(-1)?.num_tokens);
+        if (isLora)
+          expect(await distanceBetween(written[0] as string, join(fixtures, 'trl/lora_trained'))).toBeLessThan(1e-3);
       },
     );
   },
@@ -93,7 +103,7 @@ function isWithin(figure: string, value: number | undefined, expected: number): 
 
 type Mode = Pick<(typeof engines)[number], 'engine' | 'compile' | 'recompute'>;
 
-async function train(config: Config, mode: Mode, sharePrompts: 'auto' | false): Promise<StepRecord[]> {
+async function train(config: Config, mode: Mode, sharePrompts: 'auto' | false, isLora: boolean) {
   const records: StepRecord[] = [];
   const forks: boolean[] = [];
   const recorder = definePlugin({
@@ -109,6 +119,7 @@ async function train(config: Config, mode: Mode, sharePrompts: 'auto' | false): 
   const trainer = createTrainer(
     {
       model,
+      ...(isLora ? { output: mkdtempSync(join(model, 'run-')) } : {}),
       data: join(fixtures, 'trl/pairs.jsonl'),
       train: {
         ...mode,
@@ -138,11 +149,23 @@ async function train(config: Config, mode: Mode, sharePrompts: 'auto' | false): 
   });
   const { ref_model_sync_steps: everySteps, ref_model_mixup_alpha: mixupAlpha } = config;
   const sync = everySteps === undefined ? [] : [syncRefModel({ everySteps, mixupAlpha })];
-  await trainer
-    .use(causalLm(), tokenizer(), preferenceData({ sharePrompts }), objective, refClone(), ...sync, recorder())
+  const reference = isLora ? peftLora({ adapter: join(fixtures, 'trl/lora_init') }) : refClone();
+  const { written } = await trainer
+    .use(causalLm(), tokenizer(), preferenceData({ sharePrompts }), objective, reference, ...sync, recorder())
     .train();
   expect(new Set(forks)).toEqual(new Set([sharePrompts === 'auto']));
-  return records;
+  return { records, written };
+}
+
+/** The largest difference between two adapters of the same keys. */
+async function distanceBetween(folder: string, other: string): Promise<number> {
+  const [ours, theirs] = await Promise.all([readAdapter(folder), readAdapter(other)]);
+  expect([...ours.tensors.keys()].sort()).toEqual([...theirs.tensors.keys()].sort());
+  const distances = [...ours.tensors].map(([key, { values }]) => {
+    const wanted = theirs.tensors.get(key)?.values ?? [];
+    return values.reduce((most, value, at) => Math.max(most, Math.abs(value - (wanted[at] as number))), 0);
+  });
+  return Math.max(...distances);
 }
 
 const drop = () => {};
