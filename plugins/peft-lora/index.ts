@@ -1,22 +1,19 @@
-import { join, resolve } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
+import { join } from 'node:path';
 import { Driver, definePlugin, Engine, Model, ParameterStore, Random, Reference, RunConfig } from 'mooring';
-import { type AdapterParameter, type LoraAdapter, placeAdapter } from './adapter.ts';
+import { defineFresh, defineFromFolder } from './define.ts';
 import { switchingDriver } from './driver.ts';
 import { withMasks } from './dropout.ts';
-import { failure } from './errors.ts';
-import { type AdapterTensor, readAdapter, writeAdapter } from './folder/adapter.ts';
-import { checkAdapter } from './folder/check-adapter.ts';
-import { fillFromBase, freshValues } from './initialize.ts';
-import { mergeAdapter, type Originals, unmergeAdapter } from './merge.ts';
+import { writeAdapter } from './folder/adapter.ts';
+import { fillFromBase } from './initialize.ts';
 import { configOf, optionsSchema } from './options.ts';
 import { startWithPissa } from './pissa.ts';
 import { type AdapterReference, createAdapterReference } from './reference.ts';
-import { adapterOf } from './save.ts';
-import { AdapterSet, Adapters, trainedName } from './set.ts';
+import { savedForm } from './save.ts';
+import { Adapters, createAdapters } from './service.ts';
+import { AdapterSet, trainedName } from './set.ts';
 import { adaptParameter, adaptProjection } from './taps.ts';
 
-export { Adapters } from './set.ts';
+export { Adapters } from './service.ts';
 
 /** Trains LoRA adapters over a frozen base, which with its adapters off is a reference that costs nothing. */
 export const peftLora = definePlugin({
@@ -24,7 +21,7 @@ export const peftLora = definePlugin({
   apiVersion: 1,
   capturable: true,
   options: optionsSchema,
-  uses: { store: ParameterStore, model: Model, config: RunConfig, random: Random, engine: Engine, adapters: Adapters },
+  uses: { store: ParameterStore, config: RunConfig, random: Random, engine: Engine, adapters: Adapters },
   apply({ hooks, options, provide, decorate, services, log }) {
     const set = new AdapterSet();
     let reference: AdapterReference | undefined;
@@ -38,9 +35,8 @@ export const peftLora = definePlugin({
     if (options.reference !== 'none') {
       provide(Reference, {
         uses: { store: ParameterStore, driver: Driver, model: Model },
-        create({ store, driver, model }) {
-          const base = model.parameters.map(({ name }) => name);
-          reference = createAdapterReference(set, store, driver, base, options);
+        create(used) {
+          reference = createAdapterReference({ ...used, set, ...options });
           return reference;
         },
       });
@@ -48,101 +44,36 @@ export const peftLora = definePlugin({
 
     hooks.modelDefined.tap(async ({ model, define }) => {
       const { store, config, random } = services;
+      const place = { model, store, define };
+      const { dropout } = options;
       for (const { name } of model.parameters) store.setTrainable(name, false);
       const trained =
         options.adapter === undefined
-          ? fresh(placeAdapter(trainedName, configOf(options, model, config.model), model))
-          : await load(trainedName, options.adapter);
-      warnOfDropout(trained);
+          ? defineFresh(trainedName, configOf(options, model, config.model), place, random)
+          : await defineFromFolder(trainedName, options.adapter, dropout === undefined ? {} : { dropout }, place);
+      set.add(trained);
       for (const [name, folder] of Object.entries(options.adapters)) {
-        const { parameters } = await load(name, folder);
-        for (const { spec } of parameters) store.setTrainable(spec.name, false);
+        const other = await defineFromFolder(name, folder, {}, place);
+        for (const { spec } of other.parameters) store.setTrainable(spec.name, false);
+        set.add(other);
       }
-
-      function fresh(adapter: LoraAdapter): LoraAdapter {
-        const values = freshValues(adapter, random);
-        return put(adapter, (parameter) => values.get(parameter) as tf.Tensor);
-      }
-
-      async function load(name: string, folder: string): Promise<LoraAdapter> {
-        const read = await readAdapter(resolve(folder));
-        const dropout = options.dropout ?? read.config.dropout;
-        const settings = { ...read.config, dropout, base: config.model };
-        const adapter = placeAdapter(name, settings, model, new Set(read.tensors.keys()));
-        checkAdapter(read, adapter.layout, folder);
-        return put(adapter, ({ key }) => {
-          const { shape, values } = read.tensors.get(key) as AdapterTensor;
-          return tf.tensor(values, [...shape]);
-        });
-      }
-
-      function put(adapter: LoraAdapter, initial: (parameter: AdapterParameter) => tf.Tensor) {
-        refuseHeadDropout(adapter);
-        for (const each of adapter.parameters) define(each.block, each.local, each.spec, initial(each));
-        for (const { key } of adapter.layout.baseCopies) {
-          const copy = adapter.parameters.find((each) => each.key === key);
-          if (copy !== undefined) store.setTrainable(copy.spec.name, false);
-        }
-        set.all.set(adapter.name, adapter);
-        return adapter;
+      if (trained.config.dropout > 0 && config.train.disableDropout) {
+        log.warn({}, 'the dropout of peft-lora does nothing: `train.disableDropout` is true, as it is unless set');
       }
     });
-
     hooks.modelReady.tap(() => {
       if (options.adapter !== undefined) return;
-      const { store, engine } = services;
       const adapter = set.get(trainedName);
-      fillFromBase(adapter, store);
-      if (options.initialization === 'pissa') startWithPissa(adapter, store, engine);
+      fillFromBase(adapter, services.store);
+      if (options.initialization === 'pissa') startWithPissa(adapter, services.store, services.engine);
     });
-
-    hooks.projection.tap((output, projection) => adaptProjection(set, output, projection));
-    hooks.readParameter.tap((value, read) => adaptParameter(set, value, read));
     hooks.refInit.tap(() => reference?.begin());
 
-    hooks.export.tap(async ({ directory }) => {
-      await writeAdapter(join(directory, 'adapter'), await adapterOf(set.get(trainedName), services.store));
-    });
+    hooks.readParameter.tap((value, read) => adaptParameter(set, value, read));
+    hooks.projection.tap((output, projection) => adaptProjection(set, output, projection));
 
-    function warnOfDropout({ config: { dropout } }: LoraAdapter): void {
-      if (dropout > 0 && services.config.train.disableDropout) {
-        log.warn(
-          { dropout },
-          'peft-lora: its dropout does nothing while `train.disableDropout` is true, as it is unless set',
-        );
-      }
-    }
+    hooks.export.tap(async ({ directory }) => {
+      await writeAdapter(join(directory, 'adapter'), await savedForm(set.get(trainedName), services.store));
+    });
   },
 });
-
-function refuseHeadDropout({ modules, config: { dropout } }: LoraAdapter): void {
-  const head = [...modules.values()].find(({ isInWeight }) => isInWeight);
-  if (head !== undefined && dropout > 0) throw failure('ADAPTER_DROPOUT_ON_HEAD', { module: head.name, dropout });
-}
-
-function createAdapters(set: AdapterSet, model: Model, store: ParameterStore): Adapters {
-  let originals: Originals | undefined;
-  return {
-    get names() {
-      return [...set.all.keys()];
-    },
-    get active() {
-      return set.active;
-    },
-    withoutAdapters: (body) => set.within(undefined, body),
-    withAdapter: (name, body) => set.within(name, body),
-    use: (name) => set.use(name),
-    merge() {
-      set.refuseMerged();
-      const { active } = set;
-      if (active === undefined) return;
-      originals = mergeAdapter(set.get(active), model, store);
-      set.merged = active;
-    },
-    unmerge() {
-      if (originals !== undefined) unmergeAdapter(originals, store);
-      originals = undefined;
-      set.merged = undefined;
-    },
-  };
-}

@@ -1,4 +1,4 @@
-import type { Driver, ParameterStore, Reference } from 'mooring';
+import type { Driver, Model, ParameterStore, Reference } from 'mooring';
 import type { LoraAdapter } from './adapter.ts';
 import { contentOf } from './content.ts';
 import { failure } from './errors.ts';
@@ -16,17 +16,21 @@ export interface AdapterReference extends Reference {
   begin(): void;
 }
 
+/** What a reference is made of. */
+export interface ReferenceParts extends Pick<Options, 'reference' | 'allowRawBase'> {
+  readonly set: AdapterSet;
+  readonly store: ParameterStore;
+  readonly driver: Driver;
+  readonly model: Model;
+}
+
 /**
  * The frozen model is the policy's own base: with its adapters off, at no cost, or with the adapter as it was, which
  * costs the adapter's bytes once it is trained.
  */
-export function createAdapterReference(
-  set: AdapterSet,
-  store: ParameterStore,
-  driver: Driver,
-  base: readonly string[],
-  { reference, allowRawBase }: Pick<Options, 'reference' | 'allowRawBase'>,
-): AdapterReference {
+export function createAdapterReference(parts: ReferenceParts): AdapterReference {
+  const { set, store, driver, reference, allowRawBase } = parts;
+  const base = parts.model.parameters.map(({ name }) => name);
   let decided: { readonly kind: Kind; readonly differsBy?: string | undefined } = { kind: 'adapters-off' };
   const isSnapshot = () => decided.kind === 'adapter-snapshot';
   const trained = () => set.get(trainedName).parameters.map(({ spec }) => spec.name);

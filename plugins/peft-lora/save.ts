@@ -4,7 +4,7 @@ import type { Adapter, AdapterTensor } from './folder/adapter.ts';
 import { convertPissa } from './pissa.ts';
 
 /** An adapter as PEFT's folders hold it, with the policy's values. */
-export async function adapterOf(adapter: LoraAdapter, store: ParameterStore): Promise<Adapter> {
+export async function savedForm(adapter: LoraAdapter, store: ParameterStore): Promise<Adapter> {
   const tensors = new Map<string, AdapterTensor>();
   for (const { key, spec } of adapter.parameters) {
     const value = store.read(spec.name, 'policy');

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { token } from 'mooring';
 import type { LoraAdapter } from './adapter.ts';
 import { failure } from './errors.ts';
 
@@ -9,29 +8,10 @@ export const adaptersOff = 'adapters-off';
 /** The adapter that is trained. */
 export const trainedName = 'default';
 
-/** Switches between adapters: what each pass that begins in `body`, and in all that it awaits, computes with. */
-export interface Adapters {
-  readonly names: readonly string[];
-  /** The one in use here; `undefined` where they are off. */
-  readonly active: string | undefined;
-  /** Runs `body` on the base alone. What was in use before is in use again after it, whatever happens in it. */
-  withoutAdapters<Result>(body: () => Result): Result;
-  /** Runs `body` with another adapter, likewise. Throws ADAPTER_UNKNOWN. */
-  withAdapter<Result>(name: string, body: () => Result): Result;
-  /** Switches for good, where no `with...` says otherwise. Throws ADAPTER_UNKNOWN. */
-  use(name: string): void;
-  /** Writes the adapter in use into the base, which then gives the same without it. Throws ADAPTER_MERGE_TIED, ADAPTER_IS_MERGED. */
-  merge(): void;
-  /** Puts back the base that `merge` changed, bit for bit. */
-  unmerge(): void;
-}
-
-/** The service of a run with `peft-lora`. */
-export const Adapters = token<Adapters>('Adapters', 'peft-lora');
-
 /** The adapters of a model, and which is in use where: a scope for each chain of calls, so that interleaved ones do not meet. */
 export class AdapterSet {
   readonly all = new Map<string, LoraAdapter>();
+  /** The one that is written into the base. */
   merged: string | undefined;
   private readonly scope = new AsyncLocalStorage<{ readonly active: string | undefined }>();
   private chosen: string = trainedName;
@@ -47,18 +27,25 @@ export class AdapterSet {
     return this.all.get(nameIn(variant) ?? trainedName);
   }
 
+  add(adapter: LoraAdapter): void {
+    this.all.set(adapter.name, adapter);
+  }
+
+  /** Throws ADAPTER_UNKNOWN. */
   get(name: string): LoraAdapter {
     const found = this.all.get(name);
     if (found !== undefined) return found;
     throw failure('ADAPTER_UNKNOWN', { adapter: name, names: [...this.all.keys()].join(', ') });
   }
 
+  /** Throws ADAPTER_UNKNOWN and ADAPTER_IS_MERGED. */
   within<Result>(name: string | undefined, body: () => Result): Result {
     this.refuseMerged();
     if (name !== undefined) this.get(name);
     return this.scope.run({ active: name }, body);
   }
 
+  /** Throws ADAPTER_UNKNOWN and ADAPTER_IS_MERGED. */
   use(name: string): void {
     this.refuseMerged();
     this.chosen = this.get(name).name;
