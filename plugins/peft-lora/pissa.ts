@@ -20,10 +20,7 @@ export function startWithPissa(adapter: LoraAdapter, store: ParameterStore, engi
     store.write(module.b.spec.name, 'policy', b);
     store.write(weight, 'policy', residual);
   }
-  store.addView(
-    view,
-    modules.flatMap(({ a, b }) => [a.spec.name, b.spec.name]),
-  );
+  store.addView(view, { names: modules.flatMap(({ a, b }) => [a.spec.name, b.spec.name]) });
 }
 
 function principal(module: LoraModule, store: ParameterStore, engine: Engine) {

@@ -68,7 +68,7 @@ export function createAdapterReference(parts: ReferenceParts): AdapterReference 
         throw failure('ADAPTER_REFERENCE_TRAINED', { reason: differsBy });
       }
       decided = { kind: kind as Kind, differsBy: kind === 'adapters-off' ? differsBy : undefined };
-      if (isSnapshot()) store.addView(view, trained());
+      if (isSnapshot()) store.addView(view, { names: trained() });
     },
   };
 }

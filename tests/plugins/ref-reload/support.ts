@@ -49,7 +49,14 @@ export async function trainAgainst(
   });
   const at = (level: string) => (details: object, message: string) => void logged.push({ level, details, message });
   const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-  const train = { steps: 3, batchSize: 4, learningRate: 1e-3, schedule: 'constant', maxLength: 96, ...input.train } as const;
+  const train = {
+    steps: 3,
+    batchSize: 4,
+    learningRate: 1e-3,
+    schedule: 'constant',
+    maxLength: 96,
+    ...input.train,
+  } as const;
   const data = path.join(fixtures, 'trl/pairs.jsonl');
   const trainer = createTrainer({ model: input.model, data, train: { shuffle: false, ...train } }, { log });
   const plugins = [causalLm(), tokenizer(), preferenceData(), dpo(), reference, observer(), ...(input.plugins ?? [])];
