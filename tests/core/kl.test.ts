@@ -116,7 +116,7 @@ describe('divergences', () => {
 const ifInstalled = readInstalled() === undefined ? test.skip : test;
 ifInstalled('nothing of the size of all logits is made, forward or backward', async () => {
   await openEngine('native');
-  const [tokens, vocabulary] = [600, 2 ** 15]; // three chunks
+  const [tokens, vocabulary] = [300, 2 ** 15]; // two chunks
   const [states, headWeight] = [random([tokens, 3], 1), random([vocabulary, 3], 2)];
   const reference = { states: random([tokens, 2], 3), headWeight: random([vocabulary, 2], 4) };
   const before = tf.memory().numTensors;
