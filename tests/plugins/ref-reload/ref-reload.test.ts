@@ -1,33 +1,220 @@
+import { readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import { Driver, definePlugin, type Plugin, packRows, Reference, type StepRecord } from 'mooring';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { refReload } from 'mooring/plugins/ref-reload';
 import { readInstalled } from '../../../core/engine/install/cache.ts';
-import { modelFolder, trainAgainst } from './support.ts';
+import { failureOf } from '../../core/support.ts';
+import { modelFolder, type Observed, smallerModel, trainAgainst } from './support.ts';
 
 const qwen2 = modelFolder('qwen2');
-
+const offloads = ['memory', 'disk'] as const;
 const native =
-  readInstalled() === undefined
-    ? []
-    : ([
-        ['native', 'off'],
-        ['native', 'on'],
-      ] as const);
-const modes = [...native, ['wasm', 'off'], ['cpu', 'off']] as const;
+  readInstalled() === undefined ? [] : (['off', 'on'] as const).map((compile) => ['native', compile] as const);
+const short = { steps: 1, batchSize: 1, engine: 'wasm' } as const;
 
-describe.each(modes)('on %s, compile %s', (engine, compile) => {
-  const train = { engine, compile, steps: engine === 'cpu' ? 1 : 3, batchSize: engine === 'cpu' ? 1 : 4 };
+const said = ({ logged }: Observed) => logged.find(({ message }) => message.startsWith('reference: '))?.details;
 
-  it.each(['memory', 'disk'] as const)(
-    'the folder that training starts from, kept in %s, is as good as a clone',
-    async (offload) => {
-      const cloned = await trainAgainst(refClone(), { model: qwen2, train });
-      const reloaded = await trainAgainst(refReload({ model: qwen2, offload }), { model: qwen2, train });
-      expect(reloaded.records).toEqual(cloned.records);
-      const said = (each: typeof cloned) =>
-        each.logged.find(({ message }) => message.startsWith('reference: '))?.details;
-      expect(said(reloaded)).toMatchObject({ kind: 'reload', kl: 0 });
-      expect(said(reloaded)).toMatchObject({ fingerprint: (said(cloned) as { fingerprint: string }).fingerprint });
+describe.each([...native, ['wasm', 'off'] as const, ['cpu', 'off'] as const])(
+  'on %s, compile %s',
+  (engine, compile) => {
+    const train = { engine, compile, ...(engine === 'cpu' ? { steps: 1, batchSize: 1 } : {}) };
+
+    it.each(offloads)(
+      'the folder that training starts from, on %s, gives the very figures of a clone',
+      async (offload) => {
+        const cloned = await trainAgainst(refClone(), { model: qwen2, train });
+        const reloaded = await trainAgainst(refReload({ model: qwen2, offload }), { model: qwen2, train });
+        expect(reloaded.records).toEqual(cloned.records);
+        expect(said(reloaded)).toEqual({ ...said(cloned), kind: 'reload', bytesResident: expect.any(Number) });
+        expect(said(reloaded)).toMatchObject({ kl: 0, bytesResident: offload === 'disk' ? 0 : 352704 });
+        const [first, ...later] = reloaded.memory;
+        expect(later).toEqual(later.map(() => first));
+        const executables = ({ logged }: Observed) =>
+          logged.filter(({ message }) => message.includes('executables')).at(-1);
+        // its layers have the shapes of the policy's, and share what was compiled
+        expect(executables(reloaded)?.details).toEqual(
+          executables(cloned) && expect.objectContaining({ executables: 11 }),
+        );
+      },
+    );
+  },
+);
+
+it.each(offloads)('a reference of another family, on %s, is that model and nothing else', async (offload) => {
+  const [gpt2, llama] = [modelFolder('gpt2'), modelFolder('llama')];
+  const first = async (model: string, reference: Plugin) => {
+    const seen = await trainAgainst(reference, { model, train: { ...short, batchSize: 4 } });
+    return { ...seen, record: seen.records[0] as StepRecord };
+  };
+  const [policy, other] = [await first(gpt2, refClone()), await first(llama, refClone())];
+  const mixed = await first(gpt2, refReload({ model: llama, offload }));
+  for (const side of ['chosen', 'rejected']) {
+    const logps = ({ record }: typeof policy) => record[`logps/${side}`] as number;
+    expect(mixed.record[`rewards/${side}`]).toBeCloseTo(0.1 * (logps(policy) - logps(other)), 4);
+  }
+  const { kl, fingerprint } = said(mixed) as { kl: number; fingerprint: string };
+  expect(kl).toBeGreaterThan(1e-3);
+  expect(Number.isFinite(kl)).toBe(true);
+  expect(fingerprint).toBe((said(other) as { fingerprint: string }).fingerprint);
+});
+
+describe('a reference of another size', () => {
+  it.each(offloads)('on %s gives what the exact KL over the vocabulary needs', async (offload) => {
+    const small = await smallerModel('qwen2', { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2 });
+    const found: number[][] = [];
+    const asking = definePlugin({
+      name: 'asking',
+      apiVersion: 1,
+      uses: { driver: Driver, reference: Reference },
+      apply({ hooks, services }) {
+        hooks.trainBegin.tap(async () => {
+          const { driver, reference } = services;
+          const rows = packRows([{ ids: [5, 9, 200, 31], completionStart: 1 }]);
+          const pass = {
+            key: 'reference',
+            view: 'reference',
+            rows,
+            gradient: true,
+            dropout: { seed: 1, step: 1 },
+          } as const;
+          const { states, headWeight, logps } = await reference.score({
+            ...pass,
+            outputs: ['states', 'headWeight', 'logps'],
+          });
+          const prediction = { states: states as tf.Tensor, headWeight: headWeight as tf.Tensor };
+          const { kl } = await driver.forward({
+            ...pass,
+            key: 'policy',
+            view: 'policy',
+            gradient: false,
+            dropout: undefined,
+            outputs: ['kl'],
+            reference: prediction,
+          });
+          const own = tf.tidy(() => {
+            const all = tf.logSoftmax(
+              tf.matMul(prediction.states as tf.Tensor2D, prediction.headWeight as tf.Tensor2D, false, true),
+            );
+            return tf.sum(tf.mul(all, tf.oneHot(tf.tensor1d(rows.targets.label, 'int32'), 384)), -1);
+          });
+          found.push(...[own, logps, kl].map((each) => Array.from((each as tf.Tensor).dataSync())));
+          tf.dispose([states, headWeight, logps, kl, own]);
+          driver.release();
+        });
+      },
+    });
+    await trainAgainst(refReload({ model: small, offload }), { model: qwen2, train: short, plugins: [asking()] });
+    const [own = [], logps = [], kl = []] = found;
+    expect(own).toHaveLength(3);
+    own.forEach((value, at) => void expect(logps[at]).toBeCloseTo(value, 4));
+    for (const each of kl) expect(each).toBeGreaterThan(0);
+  });
+});
+
+it('no tap of the run sees the blocks of the reference', async () => {
+  const seen = new Set<string>();
+  const watching = definePlugin({
+    name: 'watching',
+    apiVersion: 1,
+    apply({ hooks }) {
+      hooks.beforeForward.tap(({ pass }) => void seen.add(pass.key));
+      hooks.readParameter.tap((tensor) => tf.mul(tensor, 1.5));
     },
-  );
+  });
+  const plain = await trainAgainst(refReload({ model: qwen2 }), { model: qwen2, train: short, plugins: [] });
+  const tapped = trainAgainst(refReload({ model: qwen2 }), { model: qwen2, train: short, plugins: [watching()] });
+  // the policy's are changed, so that it is no longer the model of the folder
+  expect(await failureOf(() => tapped)).toMatchObject({ code: 'REFERENCE_DIFFERS' });
+  expect(said(plain)).toMatchObject({ kl: 0 });
+  expect([...seen]).toEqual(['policy']);
+});
+
+it('the ledger shows that each block came and went', async () => {
+  const { ledger } = await trainAgainst(refReload({ model: qwen2, offload: 'disk' }), { model: qwen2, train: short });
+  const of = (hook: string) => ledger.find((entry) => entry.plugin === 'ref-reload' && entry.hook === hook);
+  const [before, after] = [of('beforeForward'), of('afterForward')];
+  // embedding, three layers and head, at the check before the first step and in it
+  expect([before?.calls, after?.calls]).toEqual([10, 10]);
+  expect(before?.tensors).toBeGreaterThan(0);
+  expect((before?.tensors ?? 0) + (after?.tensors ?? 0)).toBe(0);
+  expect((before?.bytes ?? 0) + (after?.bytes ?? 0)).toBe(0);
+});
+
+describe('before training it refuses', () => {
+  const refused = async (model: string, offload: (typeof offloads)[number] = 'memory') => {
+    const error = await failureOf(() => trainAgainst(refReload({ model, offload }), { model: qwen2, train: short }));
+    expect(error.place.step).toBeUndefined();
+    return error;
+  };
+
+  it('a folder that is not there', async () => {
+    const { code, message } = await refused('/nowhere/at-all');
+    expect(code).toBe('MODEL_CONFIG_MISSING');
+    expect(message).toContain('/nowhere/at-all/config.json');
+  });
+
+  it('a vocabulary of another size', async () => {
+    const mistral = modelFolder('mistral');
+    expect(await refused(mistral)).toMatchObject({
+      code: 'RELOAD_VOCABULARY_SIZE',
+      details: { ours: 384, theirs: 96 },
+    });
+  });
+
+  it('a tokenizer that numbers a token otherwise', async () => {
+    const llama = modelFolder('llama');
+    const file = path.join(llama, 'tokenizer.json');
+    const tokenizer = JSON.parse(readFileSync(file, 'utf8'));
+    const [[one, first], [other, second]] = Object.entries(tokenizer.model.vocab).slice(-2) as [
+      [string, number],
+      [string, number],
+    ];
+    Object.assign(tokenizer.model.vocab, { [one]: second, [other]: first });
+    writeFileSync(file, JSON.stringify(tokenizer));
+    const { code, details } = await refused(llama);
+    expect({ code, details }).toMatchObject({
+      code: 'RELOAD_TOKENS_DIFFER',
+      details: { token: JSON.stringify(one), ours: `number ${first}`, theirs: `number ${second}` },
+    });
+    writeFileSync(file, '{');
+    expect(await refused(llama)).toMatchObject({ code: 'RELOAD_TOKENIZER_MALFORMED' });
+    rmSync(file);
+    await trainAgainst(refReload({ model: llama }), { model: qwen2, train: short });
+  });
+
+  it.each(offloads)('a file that was cut off, read into %s', async (offload) => {
+    const llama = modelFolder('llama');
+    const file = path.join(llama, 'model.safetensors');
+    truncateSync(file, 300_000);
+    const { code, message } = await refused(llama, offload);
+    expect(code).toBe('SAFETENSORS_RANGE_OUTSIDE');
+    expect(message).toContain(file);
+  });
+});
+
+describe('while training, on disk, it refuses', () => {
+  it.each([
+    ['changed', (file: string) => utimesSync(file, 1, 1)],
+    ['taken away', (file: string) => rmSync(file)],
+  ])('a file that was %s', async (_, change) => {
+    const llama = modelFolder('llama');
+    const file = path.join(llama, 'model.safetensors');
+    const meddling = definePlugin({
+      name: 'meddling',
+      apiVersion: 1,
+      apply: ({ hooks }) => hooks.stepEnd.tap(({ step }) => void (step.index === 1 && change(file))),
+    });
+    const run = () =>
+      trainAgainst(refReload({ model: llama, offload: 'disk' }), {
+        model: qwen2,
+        train: { ...short, steps: 3 },
+        plugins: [meddling()],
+      });
+    const error = await failureOf(run);
+    expect(error).toMatchObject({ code: 'SAFETENSORS_CHANGED', place: { plugin: 'ref-reload', step: 2 } });
+    expect(error.message).toContain(file);
+  });
 });
