@@ -14,8 +14,8 @@ export const failure = defineErrors({
   },
   ADAPTER_MERGE_TIED: {
     fact: 'The adapter "{adapter}" changes "{parameter}", which another block reads too.',
-    consequence: 'It was not merged: the other block would change with it.',
-    remedy: 'Keep the adapter beside the base, or train one that leaves this module out.',
+    consequence: 'The base was not changed: the other block would change with it.',
+    remedy: 'Keep the adapter beside the base, without PiSSA, or train one that leaves this module out.',
   },
   ADAPTER_NEEDS_SVD: {
     fact: 'PiSSA needs a singular value decomposition, which the engine {engine} does not have.',

@@ -61,11 +61,11 @@ export const peftLora = definePlugin({
         log.warn({}, 'the dropout of peft-lora does nothing: `train.disableDropout` is true, as it is unless set');
       }
     });
-    hooks.modelReady.tap(() => {
+    hooks.modelReady.tap(({ model }) => {
       if (options.adapter !== undefined) return;
       const adapter = set.get(trainedName);
       fillFromBase(adapter, services.store);
-      if (options.initialization === 'pissa') startWithPissa(adapter, services.store, services.engine);
+      if (options.initialization === 'pissa') startWithPissa(adapter, model, services.store, services.engine);
     });
     hooks.refInit.tap(() => reference?.begin());
 

@@ -13,10 +13,7 @@ export function mergeAdapter(adapter: LoraAdapter, model: Model, store: Paramete
   const modules = [...adapter.modules.values()];
   const copies = [...adapter.copies.values()];
   const names = new Set([...copies.map(({ parameter }) => parameter), ...modules.map(({ weight }) => weight)]);
-  for (const parameter of names) {
-    const readers = model.blocks.filter((block) => Object.values(block.parameters).includes(parameter));
-    if (readers.length > 1) throw failure('ADAPTER_MERGE_TIED', { adapter: adapter.name, parameter });
-  }
+  refuseTied(adapter, names, model);
   const originals = new Map([...names].map((name) => [name, tf.keep(store.read(name, 'policy'))]));
   for (const { own, parameter } of copies) store.write(parameter, 'policy', store.read(own.spec.name, 'policy'));
   for (const module of modules) {
@@ -26,6 +23,14 @@ export function mergeAdapter(adapter: LoraAdapter, model: Model, store: Paramete
     store.write(module.weight, 'policy', merged);
   }
   return originals;
+}
+
+/** Refuses to change parameters of the base that another block reads too. Throws ADAPTER_MERGE_TIED. */
+export function refuseTied(adapter: LoraAdapter, parameters: Iterable<string>, { blocks }: Model): void {
+  for (const parameter of parameters) {
+    const readers = blocks.filter((block) => Object.values(block.parameters).includes(parameter));
+    if (readers.length > 1) throw failure('ADAPTER_MERGE_TIED', { adapter: adapter.name, parameter });
+  }
 }
 
 /** Puts the base back, bit for bit: the very buffers. */

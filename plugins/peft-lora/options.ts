@@ -42,6 +42,10 @@ export const optionsSchema = z
       const message = 'pissa goes without `dora`: what it changes in the base cannot be converted back';
       context.addIssue({ code: 'custom', path: ['initialization'], message });
     }
+    if (options.initialization === 'pissa' && Object.keys(options.adapters).length > 0) {
+      const message = 'pissa goes without `adapters`: they were trained over the base that it changes';
+      context.addIssue({ code: 'custom', path: ['initialization'], message });
+    }
     if (typeof options.targetModules === 'string' && options.layersToTransform !== undefined) {
       const message = 'goes with a list of `targetModules`: a regular expression names its layers itself';
       context.addIssue({ code: 'custom', path: ['layersToTransform'], message });
