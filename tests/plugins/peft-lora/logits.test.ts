@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import * as tf from '@tensorflow/tfjs';
-import { createTrainer, Driver, ParameterStore, type Rows } from 'mooring';
+import { createTrainer, Driver, openSafetensors, ParameterStore } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { Adapters, peftLora } from 'mooring/plugins/peft-lora';
-import { everyPosition, fixture, passOf, readExpected, rowsFrom } from '../causal-lm/support.ts';
+import { fixture, readExpected } from '../causal-lm/support.ts';
+import { distance, logitsOf, rowsOfFixture } from './support.ts';
 
 const folder = join(import.meta.dirname, '../../fixtures/peft');
 const expected: Record<string, { base: string }> = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8'));
@@ -17,7 +17,7 @@ const within = 2e-4;
 describe.each(Object.entries(expected))('the adapter that PEFT saved as %s', (name, { base }) => {
   it("gives PEFT's logits, the base's when it is off, and PEFT's again when it is merged, and comes out bit for bit", async () => {
     const ours = await readExpected(fixture(base));
-    const rows = everyPosition(rowsFrom(ours));
+    const rows = await rowsOfFixture(base);
     const theirs = await readLogits(name);
     const trainer = createTrainer({ model: fixture(base), train: { engine: 'native' } });
     trainer.use(causalLm(), peftLora({ adapter: join(folder, name), reference: 'none' }));
@@ -41,7 +41,6 @@ describe.each(Object.entries(expected))('the adapter that PEFT saved as %s', (na
 });
 
 async function readLogits(name: string) {
-  const { openSafetensors } = await import('mooring');
   const source = await openSafetensors(join(folder, name, 'expected.safetensors'));
   try {
     const read = async (tensor: string) => (await source.readTensor(tensor)) as Float32Array;
@@ -49,21 +48,4 @@ async function readLogits(name: string) {
   } finally {
     await source.close();
   }
-}
-
-async function logitsOf(driver: Driver, rows: Rows): Promise<Float32Array> {
-  const { scores } = await driver.forward(passOf(rows, ['scores']));
-  const values = (await scores?.data()) as Float32Array;
-  tf.dispose(scores);
-  driver.release();
-  return values;
-}
-
-/** The largest difference over real positions. */
-function distance(actual: Float32Array, wanted: Float32Array, { mask }: Rows): number {
-  const vocabulary = wanted.length / mask.length;
-  return wanted.reduce((most, value, at) => {
-    const isReal = mask[Math.floor(at / vocabulary)] === 1;
-    return isReal ? Math.max(most, Math.abs(value - (actual[at] as number))) : most;
-  }, 0);
 }
