@@ -106,16 +106,19 @@ export class Trainer {
   }
 
   /**
-   * Loads the model and hands services to `body`, without training: for scoring, generating and scripts.
+   * Loads the model and hands services to `body`, without training: for scoring, generating and scripts. With
+   * `isUnloaded` no weights are read and no hook runs.
    *
    *     await trainer.withServices({ generator: Generator }, ({ generator }) => generator.generate([[1, 2]], { maxNewTokens: 8 }));
    */
   async withServices<Used extends Uses, Result>(
     uses: Used,
     body: (services: Services<Used>) => Promise<Result>,
+    options: { readonly isUnloaded?: boolean | undefined } = {},
   ): Promise<Result> {
     const assembly = this.assemble();
     const result = async () => {
+      if (options.isUnloaded) return body(await assembly.open(uses));
       const services = await assembly.open({ ...modelUses, ...uses });
       await loadModel(services, assembly.hooks.call);
       return body(services);

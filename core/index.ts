@@ -2,9 +2,11 @@ export type { Plan, PlannedHook, PlannedService } from './assembly.ts';
 export { type Batch, inputTokens, type PreferenceBatch, type TextBatch } from './batch.ts';
 export {
   type Command,
+  type CommandArgument,
   type CommandContext,
   type CommandDefinition,
   type CommandFlag,
+  type CommandPlugin,
   defineCommand,
 } from './command.ts';
 export { type RunInput, runSchema, type TrainSettings, trainSchema } from './config.ts';

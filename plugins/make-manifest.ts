@@ -21,7 +21,7 @@ export async function makeManifest(): Promise<string> {
       summary: summaryOf(readFileSync(new URL(`${name}/README.md`, folder), 'utf8')),
       isDefault: order.includes(name),
       provides: servicesOf(plugin),
-      commands: commands.map(({ name, description, flags }) => ({ name, description, flags })),
+      commands: commands.map(({ run: _, ...described }) => described),
     });
   }
   return `${JSON.stringify(entries, null, 2)}\n`;

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { CommandFlag } from '../command.ts';
+import type { CommandArgument, CommandFlag } from '../command.ts';
 
 /** A built-in plugin as plugins/manifest.json lists it, so that help and messages need not load it. */
 export interface PluginSummary {
@@ -11,6 +11,7 @@ export interface PluginSummary {
   readonly commands: readonly {
     readonly name: string;
     readonly description: string;
+    readonly arguments?: readonly CommandArgument[];
     readonly flags: readonly CommandFlag[];
   }[];
 }

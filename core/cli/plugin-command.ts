@@ -16,10 +16,15 @@ export async function runPluginCommand(
   await found?.run(given, {
     log,
     print: (text) => terminal.out(text),
-    async withServices(config, { plugins, uses }, body) {
-      const factories = await Promise.all(plugins.map((name) => loadOurs(name)));
-      const trainer = createTrainer(config, { log }).use(...factories.map((factory) => factory(undefined)));
-      return trainer.withServices(uses, body);
+    async withServices(config, { plugins, uses, isUnloaded }, body) {
+      const named = plugins.map((each) => (typeof each === 'string' ? ([each, undefined] as const) : entryOf(each)));
+      const used = await Promise.all(named.map(async ([name, options]) => (await loadOurs(name))(options)));
+      const trainer = createTrainer(config, { log }).use(...used);
+      return trainer.withServices(uses, body, { isUnloaded });
     },
   });
+}
+
+function entryOf(each: Readonly<Record<string, unknown>>): readonly [name: string, options: unknown] {
+  return Object.entries(each)[0] as [string, unknown];
 }

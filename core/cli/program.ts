@@ -58,17 +58,25 @@ function addPluginCommands(
   isDebug: () => boolean,
 ): void {
   for (const plugin of manifest) {
-    for (const { name, description, flags } of plugin.commands) {
-      const command = program.command(name).description(description);
+    for (const { name, description, arguments: places = [], flags } of plugin.commands) {
+      const [own = '', group] = name.split(' ').reverse();
+      const command = (group === undefined ? program : groupOf(program, group)).command(own).description(description);
+      for (const place of places) command.argument(`<${place.name}>`, place.description);
       for (const flag of flags) {
         command.addOption(new Option(flag.flags, flag.description).makeOptionMandatory(flag.isRequired ?? false));
       }
-      command.action(async (options: Readonly<Record<string, unknown>>) => {
+      command.action(async () => {
         const { runPluginCommand } = await import('./plugin-command.ts');
-        await runPluginCommand(plugin.name, name, options, { isDebug: isDebug(), terminal });
+        const placed = Object.fromEntries(places.map((place, index) => [place.name, command.args[index]]));
+        await runPluginCommand(plugin.name, name, { ...command.opts(), ...placed }, { isDebug: isDebug(), terminal });
       });
     }
   }
+}
+
+/** The command that others stand under: `adapter` of `adapter merge`. */
+function groupOf(program: Command, name: string): Command {
+  return program.commands.find((each) => each.name() === name) ?? program.command(name).description(`${name} commands`);
 }
 
 function addEngineCommands(program: Command, terminal: Terminal): void {
