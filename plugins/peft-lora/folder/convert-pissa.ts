@@ -6,8 +6,8 @@ import { failure } from './errors.ts';
  * Turns an adapter whose initialisation changed the base into plain LoRA over the unchanged base. With the base W, the
  * initial adapter A0, B0 and the residual W - B0 A0 that was trained over, `W + dW = (W - B0 A0) + B A`, so that
  * `dW = [B, -B0] [A; A0]`: twice the rank and, to keep the scaling, as much more alpha. As PEFT's
- * `save_pretrained(..., path_initial_model_for_weight_conversion)` does (lora/model.py, `subtract_mutated_init`); biases
- * and modules that are saved whole, which PEFT drops there, stay. `initial` is the adapter right after initialisation.
+ * `save_pretrained(..., path_initial_model_for_weight_conversion)` does (lora/model.py, `subtract_mutated_init`), which
+ * however drops biases and whole modules and refuses patterns with rank-stabilised scaling: both are right here. `initial` is the adapter right after initialisation.
  * Throws ADAPTER_CONVERSION_REFUSED.
  */
 export function convertPissa(trained: Adapter, initial: Adapter): Adapter {
@@ -30,10 +30,8 @@ function refuse(config: AdapterConfig, trained: Adapter, initial: Adapter): void
   const missing = [...trained.tensors].find(([key, { shape }]) => {
     return (isA(key) || isB(key)) && initial.tensors.get(key)?.shape.join() !== shape.join();
   });
-  const hasPatterns = Object.keys(config.rankPattern).length + Object.keys(config.alphaPattern).length > 0;
   const reasons: readonly (readonly [boolean, string])[] = [
     [config.dora, 'with DoRA the base that was changed is part of its norms'],
-    [config.rslora && hasPatterns, 'with rank-stabilised scaling, patterns of ranks or alphas would scale otherwise'],
     [missing !== undefined, `the initial adapter has no "${missing?.[0]}" of that shape`],
   ];
   const reason = reasons.find(([isSo]) => isSo)?.[1];
@@ -41,15 +39,16 @@ function refuse(config: AdapterConfig, trained: Adapter, initial: Adapter): void
 }
 
 function doubled(config: AdapterConfig): AdapterConfig {
-  const twice = (patterns: Readonly<Record<string, number>>) =>
-    Object.fromEntries(Object.entries(patterns).map(([key, value]) => [key, 2 * value]));
+  const factor = config.rslora ? Math.SQRT2 : 2;
+  const times = (patterns: Readonly<Record<string, number>>, by: number) =>
+    Object.fromEntries(Object.entries(patterns).map(([key, value]) => [key, by * value]));
   return {
     ...config,
     initLoraWeights: true,
     r: 2 * config.r,
-    alpha: config.alpha * (config.rslora ? Math.SQRT2 : 2),
-    rankPattern: twice(config.rankPattern),
-    alphaPattern: twice(config.alphaPattern),
+    alpha: factor * config.alpha,
+    rankPattern: times(config.rankPattern, 2),
+    alphaPattern: times(config.alphaPattern, factor),
   };
 }
 

@@ -58,6 +58,31 @@ export const failure = defineErrors({
     consequence: 'No adapter was made: its figures would be wrong.',
     remedy: 'Leave the embedding out of the target modules, or use LoRA without DoRA.',
   },
+  ADAPTER_BASE_LACKS: {
+    fact: '{folder} has no weight {expected}; the nearest names there are {nearest}.',
+    consequence: 'Nothing was merged or compared.',
+    remedy: 'config.json and weights are of different models, or the download is incomplete.',
+  },
+  ADAPTER_BASE_INTEGER: {
+    fact: '{folder}: the weight "{name}" is stored as integers.',
+    consequence: 'Nothing was merged or compared.',
+    remedy: 'Use a base in float32, bfloat16 or float16; quantized models are not computed.',
+  },
+  ADAPTER_BASE_CHANGED: {
+    fact: '{folder} was initialised by "{init}", which takes from the base what the adapter starts with.',
+    consequence: 'Nothing was merged: with the unchanged base the figures would be wrong.',
+    remedy: 'Convert it to plain LoRA where it is saved (in PEFT: path_initial_model_for_weight_conversion).',
+  },
+  ADAPTER_OUTPUT_TAKEN: {
+    fact: '{output} is there already and not an empty folder.',
+    consequence: 'Nothing was merged.',
+    remedy: 'Give a new folder by --output, or remove that one first.',
+  },
+  ADAPTERS_INCOMPARABLE: {
+    fact: 'Of "{key}" the first adapter has the shape [{first}], and the second [{second}].',
+    consequence: 'They were not compared: they are of different bases.',
+    remedy: 'Give two adapters of one base.',
+  },
   ADAPTER_CONVERSION_REFUSED: {
     fact: 'This adapter cannot become plain LoRA: {reason}.',
     consequence: 'Nothing was converted.',

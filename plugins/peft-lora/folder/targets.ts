@@ -118,7 +118,7 @@ function parametersOf({ blocks, parameters }: TargetModel): SavedParameter[] {
 }
 
 /** What stands before a block's local names in the model's: found from a parameter that is its own, not tied. */
-function prefixOf({ parameters }: Block): string {
+export function prefixOf({ parameters }: Block): string {
   for (const [local, name] of Object.entries(parameters)) {
     if (name.endsWith(local)) return name.slice(0, name.length - local.length);
   }
