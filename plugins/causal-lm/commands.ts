@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
-import { defineCommand, Generator, Tokenizer } from 'mooring';
+import { type CommandPlugin, defineCommand, Generator, Tokenizer } from 'mooring';
 import { z } from 'zod';
 import { failure } from './errors.ts';
 import { scorePairs, scoreTokens } from './score.ts';
 
 const model = { flags: '--model <folder>', description: 'a Hugging Face folder', isRequired: true };
-const adapter = { flags: '--adapter <folder>', description: 'a PEFT folder; not yet' };
+const adapter = { flags: '--adapter <folder>', description: 'a PEFT folder' };
 
 /** `mooring score`: log-probabilities of given tokens. */
 export const score = defineCommand({
@@ -27,8 +27,8 @@ export const score = defineCommand({
     logits: z.boolean().optional(),
     output: z.string(),
   }),
-  async run({ adapter: folder, data, tokens, ...options }, context) {
-    refuseAdapter(folder);
+  async run({ adapter: folder, data, tokens, ...given }, context) {
+    const options = { ...given, adapters: adapterPlugins(folder) };
     if (data !== undefined && tokens === undefined) return scorePairs({ ...options, data }, context);
     if (tokens !== undefined && data === undefined) return scoreTokens({ ...options, tokens }, context);
     throw failure('SCORE_WHAT', { given: data === undefined ? 'neither' : 'both' });
@@ -60,8 +60,8 @@ export const generate = defineCommand({
     json: z.boolean().default(false),
   }),
   async run({ model: folder, adapter: theirs, prompt, json, ...options }, context) {
-    refuseAdapter(theirs);
-    const take = { plugins: ['causal-lm', 'tokenizer'], uses: { generator: Generator, tokenizer: Tokenizer } };
+    const plugins = ['causal-lm', 'tokenizer', ...adapterPlugins(theirs)];
+    const take = { plugins, uses: { generator: Generator, tokenizer: Tokenizer } };
     await context.withServices({ model: resolve(folder) }, take, async ({ generator, tokenizer }) => {
       const promptTokens = tokenizer.encode(prompt);
       const [tokens = []] = await generator.generate([promptTokens], options);
@@ -71,6 +71,7 @@ export const generate = defineCommand({
   },
 });
 
-function refuseAdapter(folder: string | undefined): void {
-  if (folder !== undefined) throw failure('ADAPTER_NOT_YET', { folder });
+/** What brings an adapter into the model. Nothing is trained, so no reference is needed. */
+function adapterPlugins(folder: string | undefined): CommandPlugin[] {
+  return folder === undefined ? [] : [{ 'peft-lora': { adapter: resolve(folder), reference: 'none' } }];
 }

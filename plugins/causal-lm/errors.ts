@@ -83,9 +83,4 @@ export const failure = defineErrors({
     consequence: 'Nothing was scored.',
     remedy: 'Give one: --data for preference pairs as text, --tokens for token ids.',
   },
-  ADAPTER_NOT_YET: {
-    fact: 'The adapter {folder} was given, and this release has no adapters.',
-    consequence: 'Nothing was computed: figures of the base alone would be mistaken for the adapter.',
-    remedy: 'Merge the adapter into its base first, or leave --adapter out.',
-  },
 });

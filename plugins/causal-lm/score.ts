@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import {
   type CommandContext,
+  type CommandPlugin,
   type Driver,
   Driver as DriverToken,
   EvaluationData,
@@ -27,6 +28,8 @@ const logitsAtOnce = 2 ** 26;
 export interface ScoreOptions {
   readonly model: string;
   readonly output: string;
+  /** Plugins that bring an adapter into the model. */
+  readonly adapters: readonly CommandPlugin[];
 }
 
 /**
@@ -40,12 +43,13 @@ export async function scoreTokens(
     output,
     tokens,
     logits = false,
+    adapters,
   }: ScoreOptions & { readonly tokens: string; readonly logits?: boolean | undefined },
   context: CommandContext,
 ): Promise<void> {
   const { batch, time, ids, mask } = await readTokens(tokens);
   const config = { model: resolve(model) };
-  const take = { plugins: ['causal-lm'], uses: { driver: DriverToken, decoder: Model } };
+  const take = { plugins: ['causal-lm', ...adapters], uses: { driver: DriverToken, decoder: Model } };
   await context.withServices(config, take, async ({ driver, decoder }) => {
     const vocabulary = decoder.vocabularySize;
     const rows = rowsOf({ batch, time, ids, mask });
@@ -65,7 +69,7 @@ export async function scoreTokens(
 
 /** Scores the completions of preference pairs: one JSON object a row, `chosen` and `rejected` with `tokens`, `logp`, `token_logps`. */
 export async function scorePairs(
-  { model, output, data }: ScoreOptions & { readonly data: string },
+  { model, output, data, adapters }: ScoreOptions & { readonly data: string },
   context: CommandContext,
 ): Promise<void> {
   const config = {
@@ -74,7 +78,7 @@ export async function scorePairs(
     train: { batchSize: 4, maxLength: null },
   };
   const take = {
-    plugins: ['causal-lm', 'tokenizer', 'preference-data'],
+    plugins: ['causal-lm', 'tokenizer', 'preference-data', ...adapters],
     uses: { driver: DriverToken, pairs: EvaluationData },
   };
   await context.withServices(config, take, async ({ driver, pairs }) => {

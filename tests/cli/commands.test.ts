@@ -149,7 +149,7 @@ test('a command that cannot be carried out writes nothing', async () => {
   ]);
   expect(both.err).toContain('SCORE_WHAT');
   const adapter = await mooring(['generate', '--model', 'model', '--prompt', 'x', '--adapter', 'lora']);
-  expect(adapter.err).toContain('ADAPTER_NOT_YET');
+  expect(adapter.err).toContain('ADAPTER_FILE_MISSING');
   copyFileSync(file('model/model.safetensors'), file('weights.safetensors'));
   const wrong = await mooring(['score', '--model', 'model', '--tokens', 'weights.safetensors', '--output', 'none']);
   expect(wrong.err).toContain('SCORE_TOKENS_MALFORMED');

@@ -7,7 +7,8 @@ import { failure } from './errors.ts';
  * initial adapter A0, B0 and the residual W - B0 A0 that was trained over, `W + dW = (W - B0 A0) + B A`, so that
  * `dW = [B, -B0] [A; A0]`: twice the rank and, to keep the scaling, as much more alpha. As PEFT's
  * `save_pretrained(..., path_initial_model_for_weight_conversion)` does (lora/model.py, `subtract_mutated_init`), which
- * however drops biases and whole modules and refuses patterns with rank-stabilised scaling: both are right here. `initial` is the adapter right after initialisation.
+ * however drops biases and whole modules, and refuses patterns with rank-stabilised scaling: both are right here.
+ * `initial` is the adapter right after initialisation.
  * Throws ADAPTER_CONVERSION_REFUSED.
  */
 export function convertPissa(trained: Adapter, initial: Adapter): Adapter {
