@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Driver, definePlugin, Engine, Model, ParameterStore, Random, Reference, RunConfig } from 'mooring';
+import { diff, info, merge } from './commands/commands.ts';
 import { defineFresh, defineFromFolder } from './define.ts';
 import { switchingDriver } from './driver.ts';
 import { withMasks } from './dropout.ts';
@@ -20,6 +21,7 @@ export const peftLora = definePlugin({
   name: 'peft-lora',
   apiVersion: 1,
   capturable: true,
+  commands: [merge, info, diff],
   options: optionsSchema,
   uses: { store: ParameterStore, config: RunConfig, random: Random, engine: Engine, adapters: Adapters },
   apply({ hooks, options, provide, decorate, services, log }) {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { TargetModel } from '../folder/targets.ts';
 import { compareAdapters, formatDifference } from './compare.ts';
 import { describeAdapter, formatDescription } from './describe.ts';
-import { mergeAdapter } from './merge.ts';
+import { writeMergedModel } from './write-merged-model.ts';
 
 const json = { flags: '--json', description: 'for programs' };
 
@@ -26,7 +26,7 @@ export const merge = defineCommand({
   }),
   run: ({ model: folder, adapter, output, dtype }, context) =>
     withShapes(folder, context, async (model) => {
-      const { targets, saved } = await mergeAdapter({ folder, model, adapter, output: resolve(output), dtype });
+      const { targets, saved } = await writeMergedModel({ folder, model, adapter, output: resolve(output), dtype });
       const whole = saved.length > 0 ? ` and ${saved.length} whole parameters` : '';
       context.print(`${targets.length} modules${whole} merged into ${output}\n`);
     }),

@@ -30,7 +30,7 @@ export interface Merge {
  * Throws ADAPTER_OUTPUT_TAKEN, ADAPTER_BASE_CHANGED, and what `readAdapter`, `resolveTargets`, `checkAdapter`, `openBase`
  * and writing throw.
  */
-export async function mergeAdapter({ folder, model, adapter: from, output, dtype }: Merge): Promise<AdapterLayout> {
+export async function writeMergedModel({ folder, model, adapter: from, output, dtype }: Merge): Promise<AdapterLayout> {
   await refuseTaken(output);
   const adapter = await readAdapter(from);
   const { initLoraWeights: init } = adapter.config;
