@@ -20,7 +20,7 @@ import { convertPissa } from '../../../plugins/peft-lora/folder/convert-pissa.ts
 import { lowRanksOf, updateRows } from '../../../plugins/peft-lora/folder/low-rank.ts';
 import { openBase } from '../../../plugins/peft-lora/folder/open-base.ts';
 import { resolveTargets } from '../../../plugins/peft-lora/folder/targets.ts';
-import { adapterFolder, distance, expected, modelFolder, readTensor, shapesOf } from './support.ts';
+import { adapterFolder, distance, expected, modelFolder, readTensor, shapesOf } from './folder-support.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'mooring-adapter-'));
 afterAll(() => rmSync(scratch, { recursive: true }));

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { AdapterConfig } from '../../../plugins/peft-lora/folder/config.ts';
 import { isTargeted, patternValue, pythonRegExp } from '../../../plugins/peft-lora/folder/match-names.ts';
 import { resolveTargets } from '../../../plugins/peft-lora/folder/targets.ts';
-import { shapesOf } from './support.ts';
+import { shapesOf } from './folder-support.ts';
 
 const plain: AdapterConfig = {
   r: 8,
@@ -164,14 +164,18 @@ describe("PEFT's rules, said anew", () => {
 
   test('a layer is the first number that follows two other parts', () => {
     fc.assert(
-      fc.property(name, fc.uniqueArray(fc.constantFrom(0, 1, 12), { minLength: 1 }), (module, layersToTransform) => {
-        const parts = module.split('.');
-        const at = parts.findIndex((each, index) => index >= 2 && /^\d+$/.test(each) && index < parts.length - 1);
-        const end = parts.at(-1) as string;
-        const isWhole = module === end;
-        const expected = isWhole || layersToTransform.includes(Number(parts[at]));
-        expect(isTargeted({ ...plain, targetModules: [end], layersToTransform }, module)).toBe(expected);
-      }),
+      fc.property(
+        name,
+        fc.uniqueArray(fc.constantFrom<number>(0, 1, 12), { minLength: 1 }),
+        (module, layersToTransform) => {
+          const parts = module.split('.');
+          const at = parts.findIndex((each, index) => index >= 2 && /^\d+$/.test(each) && index < parts.length - 1);
+          const end = parts.at(-1) as string;
+          const isWhole = module === end;
+          const expected = isWhole || layersToTransform.includes(Number(parts[at]));
+          expect(isTargeted({ ...plain, targetModules: [end], layersToTransform }, module)).toBe(expected);
+        },
+      ),
     );
   });
 
