@@ -1,9 +1,10 @@
-import { type Decorated, type Need, needed, type Provided, ServiceContainer } from './container.ts';
+import { ServiceContainer } from './container.ts';
 import { failure } from './failure.ts';
 import { Hooks } from './hooks/registry.ts';
 import { type HookName, hookNames, hookTable } from './lifecycle.ts';
 import { checkOptions } from './options.ts';
 import { apiVersion, type Plugin, type PluginContext, type Services, type Uses } from './plugin.ts';
+import { type Decorated, type Need, needed, type Provided, providersOf } from './providers.ts';
 import type { Log } from './tokens.ts';
 
 /** The taps of a hook as `explain` shows them. */
@@ -68,7 +69,7 @@ export class Assembly {
         kind: hookTable[hook].kind,
         taps: this.hooks.tapsOf(hook).map(({ plugin, why }) => ({ plugin, why, isDefault: isDefault(plugin) })),
       })),
-      services: this.provided.map(({ plugin, token }) => ({
+      services: providersOf(this.provided).map(({ plugin, token }) => ({
         service: token.name,
         provider: plugin,
         decorators: this.decorated.filter((each) => each.token.symbol === token.symbol).map((each) => each.plugin),

@@ -2,28 +2,8 @@ import 'reflect-metadata';
 import { Container, ContainerModule } from 'inversify';
 import { MooringError } from './errors.ts';
 import { failure } from './failure.ts';
-import type { Decoration, Provision, Services, Uses } from './plugin.ts';
-import type { Token } from './tokens.ts';
-
-/** A provider as a plugin declared it. */
-export interface Provided {
-  readonly plugin: string;
-  readonly token: Token<unknown>;
-  readonly provision: Provision<unknown, Uses>;
-}
-
-/** A decorator as a plugin declared it. */
-export interface Decorated {
-  readonly plugin: string;
-  readonly token: Token<unknown>;
-  readonly decoration: Decoration<unknown, Uses>;
-}
-
-/** What somebody needs, for the message when it is missing. */
-export interface Need {
-  readonly asker: string;
-  readonly uses: Uses;
-}
+import type { Services, Uses } from './plugin.ts';
+import { type Decorated, type Need, needed, type Provided, providersOf } from './providers.ts';
 
 /**
  * The services of a run: each token has one provider and any number of decorators, in order of registration.
@@ -41,9 +21,7 @@ export class ServiceContainer {
   constructor(provided: readonly Provided[], decorated: readonly Decorated[], needs: readonly Need[]) {
     this.decorated = decorated;
     this.needs = needs;
-    const isReplacing = ({ provision }: Provided) => Number(provision.replaces !== undefined);
-    // what is replaced comes first, whatever the order of the plugins
-    for (const one of provided.toSorted((a, b) => isReplacing(a) - isReplacing(b))) this.addProvider(one);
+    for (const one of providersOf(provided)) this.addProvider(one);
     const wanted = [
       ...needs,
       ...[...this.providers.values()].map(({ plugin, provision }) => needOf(plugin, provision.uses)),
@@ -185,11 +163,6 @@ interface Binding {
   readonly symbol: symbol;
   readonly make: (...values: unknown[]) => Promise<unknown>;
   readonly inject: { serviceIdentifier: symbol; optional: true }[];
-}
-
-/** The token of a use, and whether it may be absent. */
-export function needed(use: Uses[string]): { token: Token<unknown>; isOptional: boolean } {
-  return 'optional' in use ? { token: use.optional, isOptional: true } : { token: use, isOptional: false };
 }
 
 function needOf(plugin: string, uses: Uses): Need {

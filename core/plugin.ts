@@ -34,6 +34,8 @@ export interface Provision<Service, Used extends Uses> {
   readonly create: (services: Services<Used>) => Service | Promise<Service>;
   /** Name of the plugin whose provider this one takes the place of. */
   readonly replaces?: string;
+  /** Whether it steps back where any other plugin provides the service. */
+  readonly isFallback?: boolean;
 }
 
 /** How a service is wrapped. */

@@ -35,6 +35,17 @@ test('a second provider is refused by both names, unless it says whose place it 
   expect((await failureOf(() => open([provider('two', 'zero')]))).code).toBe('SERVICE_REPLACES_NOTHING');
 });
 
+test('a fallback provides where nobody else does, whatever the order, and two of them are refused', async () => {
+  const provider = (name: string, isFallback: boolean) =>
+    plugin(name, ({ provide }) => provide(Alpha, { uses: {}, create: () => ({ name }), isFallback }));
+  const [fallback, other] = [provider('fallback', true), provider('other', false)];
+  expect(await open([fallback], { alpha: Alpha })).toEqual({ alpha: { name: 'fallback' } });
+  expect(await open([fallback, other], { alpha: Alpha })).toEqual({ alpha: { name: 'other' } });
+  expect(await open([other, fallback], { alpha: Alpha })).toEqual({ alpha: { name: 'other' } });
+  expect((await failureOf(() => open([fallback, provider('second', true)]))).code).toBe('SERVICE_PROVIDED_TWICE');
+  expect(new Assembly([fallback, other], quiet).plan().services.map(({ provider }) => provider)).toEqual(['other']);
+});
+
 test('a circle of services is spelled out with the plugins that make it', async () => {
   const one = plugin('one', ({ provide }) => provide(Alpha, { uses: { bravo: Bravo }, create: () => ({ name: 'a' }) }));
   const two = plugin('two', ({ provide }) => provide(Bravo, { uses: { alpha: Alpha }, create: () => ({ name: 'b' }) }));
