@@ -1,5 +1,5 @@
 import type { Batch } from './batch.ts';
-import { requestsOf } from './micro-step.ts';
+import { trainingPasses } from './coming-passes.ts';
 import { checkReference } from './provenance.ts';
 import type { Rows } from './rows.ts';
 import type { Session } from './session.ts';
@@ -15,13 +15,10 @@ export async function beginTraining(session: Session, batch: Batch): Promise<voi
 
 /** Rows of the first batches, as their passes will have them, after the `batch` taps. */
 async function sampleRows(session: Session): Promise<Rows[][]> {
-  const { config, data, hooks, random, run } = session;
-  const coming = Math.min(data.batchesPerEpoch, run.steps * config.train.gradientAccumulationSteps);
   const sample: Rows[][] = [];
-  for await (const batch of data.open(0)) {
-    const tapped = await hooks.batch(batch, { position: batch.position, random });
-    sample.push([...new Set(requestsOf(session, tapped).map(({ rows }) => rows))]);
-    if (sample.length >= Math.min(sampledBatches, coming)) break;
+  for await (const requests of trainingPasses(session)) {
+    sample.push([...new Set(requests.map(({ rows }) => rows))]);
+    if (sample.length >= sampledBatches) break;
   }
   return sample;
 }

@@ -1,4 +1,5 @@
 import { Assembly, nameOf, type Plan } from './assembly.ts';
+import { comingPasses } from './coming-passes.ts';
 import { type RunConfig, type RunInput, runSchema } from './config.ts';
 import { coreServices } from './defaults.ts';
 import { evaluate } from './evaluation.ts';
@@ -180,7 +181,10 @@ export class Trainer {
     assembly.hooks.runner.useMeter(ledger);
     const { steps } = countSteps(config, data.batchesPerEpoch);
     const hooks = assembly.hooks.call;
-    const run: RunState = new RunState(config, steps, ledger, () => evaluate(session));
+    const run: RunState = new RunState(config, steps, ledger, {
+      evaluate: () => evaluate(session),
+      passes: () => comingPasses(session),
+    });
     const session: Session = {
       ...services,
       hooks,

@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { RunConfig } from './config.ts';
+import type { PassRequest } from './contracts.ts';
 import type { Block, ModuleSpec, ParameterSpec, Pass, Tensors } from './model.ts';
 
 /** A run as plugins see it. */
@@ -16,10 +17,20 @@ export interface Run {
   requestStop(reason: string): void;
   /** Evaluates on `evalData`; figures carry `eval_` before their names. Throws NO_EVALUATION_DATA. */
   evaluate(): Promise<StepRecord>;
+  /** The passes that it will ask for. */
+  passes(): ComingPasses;
   /** What the plugins have used so far: milliseconds, tensors and bytes. */
   ledger(): readonly LedgerEntry[];
   /** How long steps have waited for their batches so far: next to nothing where the data keeps ahead of the steps. */
   readonly millisecondsAwaitingData: number;
+}
+
+/**
+ * The passes of the batches of an epoch, or of fewer where the run is shorter, after the `batch` taps, and then of the
+ * evaluation data: those of one batch at a time.
+ */
+export interface ComingPasses extends AsyncIterable<readonly PassRequest[]> {
+  readonly batches: number;
 }
 
 /** An optimizer step: `index` counts from 1. */

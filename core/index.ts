@@ -15,6 +15,7 @@ export { dropoutMask } from './dropout.ts';
 export * from './errors.ts';
 export type {
   BlockVisit,
+  ComingPasses,
   DefineParameter,
   LedgerEntry,
   ParameterRead,

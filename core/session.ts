@@ -1,6 +1,6 @@
 import type { RunConfig } from './config.ts';
 import { failure } from './failure.ts';
-import type { Run, Step, StepRecord } from './hook-arguments.ts';
+import type { ComingPasses, Run, Step, StepRecord } from './hook-arguments.ts';
 import type { CallFace, Hooks } from './hooks/registry.ts';
 import type { Ledger } from './ledger.ts';
 import { optional, type Services } from './plugin.ts';
@@ -47,12 +47,19 @@ export class RunState implements Run {
   private readonly controller = new AbortController();
   private readonly accounts: Ledger;
   private readonly evaluateNow: () => Promise<StepRecord>;
+  readonly passes: () => ComingPasses;
 
-  constructor(config: RunConfig, steps: number, accounts: Ledger, evaluateNow: () => Promise<StepRecord>) {
+  constructor(
+    config: RunConfig,
+    steps: number,
+    accounts: Ledger,
+    ahead: { readonly evaluate: () => Promise<StepRecord>; readonly passes: () => ComingPasses },
+  ) {
     this.config = config;
     this.steps = steps;
     this.accounts = accounts;
-    this.evaluateNow = evaluateNow;
+    this.evaluateNow = ahead.evaluate;
+    this.passes = ahead.passes;
   }
 
   get signal(): AbortSignal {
