@@ -93,6 +93,10 @@ export interface Reference {
   readonly differsBy?: string | undefined;
   /** Bytes that exist only for it, by unique buffer. */
   bytesResident(): number;
+  /** Of one that answers for another: the kind of that. */
+  readonly over?: string;
+  /** Frees what only it holds: it is not asked again. */
+  release?(): void;
   /** `bfloat16` where its weights are the policy's rounded to it, so that the KL at step 0 is small instead of 0. */
   readonly storage?: ParameterStorage | undefined;
   /** Asked for `states` and `headWeight` too where the policy asks for a divergence; one that does not run a model gives neither. */
@@ -175,6 +179,8 @@ export interface Optimizer {
 export interface DataSource {
   /** Identity of data, tokenizer and options. */
   readonly fingerprint: string;
+  /** What decides which sequences there are, by field (`data`, `tokenizer`, ...), not their order nor how they are batched. */
+  readonly identity?: Readonly<Record<string, string>>;
   readonly batchesPerEpoch: number;
   /** Endless for training: the consumer decides when to stop. `position` counts batches already consumed. */
   open(position: number): AsyncIterableIterator<Batch>;

@@ -27,7 +27,8 @@ export async function checkReference(session: Session, batch: Batch): Promise<vo
   const { kl } = driver.measure(() => ({ kl: { value: k3(policy, frozen), reduce: 'mean' } }));
   for (const tensor of [...Object.values(policy), ...Object.values(frozen)]) tensor.dispose();
   driver.release();
-  const { kind, differsBy } = reference;
+  const { kind, over, differsBy } = reference;
+  const name = over === undefined ? kind : `${kind} over ${over}`;
   const whole = await reference.fingerprint();
   const fingerprint = whole.slice(0, 12);
   const figure = kl?.value ?? Number.NaN;
@@ -39,8 +40,8 @@ export async function checkReference(session: Session, batch: Batch): Promise<vo
   if (!Number.isFinite(figure)) throw failure('REFERENCE_NOT_FINITE', { kind, fingerprint, kl: figure });
   const bytesResident = reference.bytesResident();
   log.info(
-    { kind, fingerprint, bytesResident, kl: figure },
-    `reference: ${kind} ${fingerprint}, KL at step 0 is ${figure}${differsBy === undefined ? '' : `, since ${differsBy}`}`,
+    { kind, over, fingerprint, bytesResident, kl: figure },
+    `reference: ${name} ${fingerprint}, KL at step 0 is ${figure}${differsBy === undefined ? '' : `, since ${differsBy}`}`,
   );
 }
 

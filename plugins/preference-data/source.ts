@@ -56,6 +56,7 @@ export async function openPreferenceData(options: PreferenceDataOptions): Promis
 
 class PreferenceFile implements PreferenceSource {
   readonly fingerprint: string;
+  readonly identity: Readonly<Record<string, string>>;
   readonly pairs: number;
   readonly batchesPerEpoch: number;
   readonly #options: PreferenceDataOptions;
@@ -70,7 +71,8 @@ class PreferenceFile implements PreferenceSource {
     this.#parser = new PairParser(options.file);
     this.pairs = index.count;
     this.batchesPerEpoch = Math.ceil(index.count / options.batchSize);
-    this.fingerprint = fingerprintOf(options, index);
+    this.identity = identityOf(options, index);
+    this.fingerprint = fingerprintOf(options, this.identity);
   }
 
   open(position: number): AsyncIterableIterator<PreferenceBatch> {
@@ -136,11 +138,17 @@ class PreferenceFile implements PreferenceSource {
   }
 }
 
-/** Identity of the file's content, the tokenizer's files, and what decides batches and their order. */
-function fingerprintOf(options: PreferenceDataOptions, index: PairIndex): string {
-  const { batchSize, maxLength, truncationMode, random, seed } = options;
-  const hash = createHash('sha256').update(index.digest);
-  for (const file of options.tokenizer.files) hash.update(createHash('sha256').update(readFileSync(file)).digest());
+/** Identity of the file's content and the tokenizer's files, and how sequences are cut. */
+function identityOf({ tokenizer, maxLength, truncationMode }: PreferenceDataOptions, index: PairIndex) {
+  const hash = createHash('sha256');
+  for (const file of tokenizer.files) hash.update(createHash('sha256').update(readFileSync(file)).digest());
+  return { data: index.digest, tokenizer: hash.digest('hex'), maxLength: String(maxLength), truncationMode };
+}
+
+/** What sequences there are, and what decides their batches and order. */
+function fingerprintOf({ batchSize, random, seed }: PreferenceDataOptions, identity: object): string {
   const order = random === undefined ? 'file' : { seed: seed ?? null };
-  return hash.update(JSON.stringify({ batchSize, maxLength, truncationMode, order })).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify({ ...identity, batchSize, order }))
+    .digest('hex');
 }

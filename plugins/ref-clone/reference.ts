@@ -16,6 +16,7 @@ export function createClonedReference(store: ParameterStore, driver: Driver): Re
     kind: 'clone',
     parameters,
     fingerprint: () => store.fingerprint(view),
+    release: () => store.removeView(view),
     bytesResident: () => store.bytesResident(view),
     score: (pass) => driver.forward({ ...pass, view, gradient: false, dropout: undefined }),
   };
