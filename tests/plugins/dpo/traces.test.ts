@@ -9,6 +9,7 @@ import { dpo } from '../../../plugins/dpo/index.ts';
 import { readAdapter } from '../../../plugins/peft-lora/folder/adapter.ts';
 import { peftLora } from '../../../plugins/peft-lora/index.ts';
 import { preferenceData } from '../../../plugins/preference-data/index.ts';
+import { refCache } from '../../../plugins/ref-cache/index.ts';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
 import { tokenizer } from '../../../plugins/tokenizer/index.ts';
@@ -39,15 +40,13 @@ interface Config {
   f_alpha_divergence_coef?: number;
   use_weighting?: boolean;
   ld_alpha?: number;
+  precompute_ref_log_probs?: boolean;
   ref_model_sync_steps?: number;
   ref_model_mixup_alpha?: number;
 }
 type Traces = Record<string, { config: Config; logs: StepRecord[] }>;
 const traces: Traces = JSON.parse(readFileSync(join(fixtures, 'trl/traces.json'), 'utf8'));
-
-/** It needs a plugin that is not here yet. */
-const later = ['precompute'];
-const names = Object.keys(traces).filter((name) => !later.includes(name));
+const names = Object.keys(traces);
 const onNative = readInstalled() === undefined ? [] : names;
 const engines = [
   { engine: 'native', compile: 'off', recompute: 'none', runs: onNative },
@@ -149,7 +148,8 @@ async function train(config: Config, mode: Mode, sharePrompts: 'auto' | false, i
   });
   const { ref_model_sync_steps: everySteps, ref_model_mixup_alpha: mixupAlpha } = config;
   const sync = everySteps === undefined ? [] : [syncRefModel({ everySteps, mixupAlpha })];
-  const reference = isLora ? peftLora({ adapter: join(fixtures, 'trl/lora_init') }) : refClone();
+  const whole = () => (config.precompute_ref_log_probs ? refCache({ directory: cache() }) : refClone());
+  const reference = isLora ? peftLora({ adapter: join(fixtures, 'trl/lora_init') }) : whole();
   const { written } = await trainer
     .use(causalLm(), tokenizer(), preferenceData({ sharePrompts }), objective, reference, ...sync, recorder())
     .train();
@@ -166,6 +166,11 @@ async function distanceBetween(folder: string, other: string): Promise<number> {
     return values.reduce((most, value, at) => Math.max(most, Math.abs(value - (wanted[at] as number))), 0);
   });
   return Math.max(...distances);
+}
+
+/** A folder for log-probabilities that goes with the model's. */
+function cache(): string {
+  return mkdtempSync(join(model, 'cache-'));
 }
 
 const drop = () => {};

@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import * as tf from '@tensorflow/tfjs';
+import type { OutputName, Outputs, Pass, Reference } from 'mooring';
+import type { CacheFolder } from './cache-folder.ts';
+import { failure } from './errors.ts';
+import type { CacheRecord } from './records.ts';
+import { scoredSequences } from './sequences.ts';
+
+/** Outputs with one value for each target, which a cache can hold; the others belong to a model that runs. */
+const perTarget: readonly OutputName[] = ['logps', 'entropy', 'logits', 'correct', 'collision'];
+
+/** An open cache, and what its values are of. */
+export interface OpenCache {
+  readonly folder: CacheFolder;
+  /** Of the identity: part of every key. */
+  readonly digest: string;
+  /** Of the reference beneath. */
+  readonly fingerprint: string;
+}
+
+/** A reference whose log-probabilities are kept, over the one that computes them. */
+export interface CachedReference extends Reference {
+  /** Whether all that a pass asks for is there. */
+  knows(pass: Pick<Pass, 'rows' | 'outputs'>): Promise<boolean>;
+  /**
+   * From now on what is computed is kept. Not before the first step: blocks that are compiled from then on round otherwise,
+   * and a policy that has not moved yet would differ from its reference.
+   */
+  startKeeping(): void;
+  /** Lets the reference beneath go, if it can be: from now on only what is there is answered. */
+  letInnerGo(): void;
+}
+
+/** Answers passes from the cache, which `open` opens at the first need, and keeps what the inner reference had to compute. */
+export function createCachedReference(inner: Reference, open: () => Promise<OpenCache>): CachedReference {
+  let opened: Promise<OpenCache> | undefined;
+  const cache = () => {
+    opened ??= open();
+    return opened;
+  };
+  let isKeeping = false;
+  let isReleased = false;
+
+  return {
+    kind: 'cached',
+    over: inner.over ?? inner.kind,
+    fingerprint: async () => (await cache()).fingerprint,
+    bytesResident: () => (isReleased ? 0 : inner.bytesResident()),
+    async knows({ rows, outputs }) {
+      const { folder, digest } = await cache();
+      const keys = scoredSequences(rows).flatMap((sequence) =>
+        heldOf(outputs).map((name) => keyOf(digest, name, sequence.digest)),
+      );
+      return keys.every((key) => folder.has(key));
+    },
+    startKeeping() {
+      isKeeping = true;
+    },
+    letInnerGo() {
+      if (isReleased || inner.release === undefined) return;
+      inner.release();
+      isReleased = true;
+    },
+    async score(pass) {
+      const open = await cache();
+      const outputs = heldOf(pass.outputs);
+      const known = recall(open, pass, outputs);
+      if (known !== undefined) return known;
+      if (isReleased) throw failure('REF_CACHE_MISS', { pass: pass.key });
+      const computed = await inner.score({ ...pass, outputs });
+      if (isKeeping) await keep(open, pass, computed);
+      return computed;
+    },
+  };
+}
+
+function heldOf(outputs: readonly OutputName[]): OutputName[] {
+  return outputs.filter((name) => perTarget.includes(name));
+}
+
+/** What is asked for, if every value of it is there. */
+function recall({ folder, digest }: OpenCache, { rows }: Pass, names: readonly OutputName[]): Outputs | undefined {
+  const sequences = scoredSequences(rows);
+  const found: [OutputName, Float32Array][] = [];
+  for (const name of names) {
+    const all = new Float32Array(rows.targets.label.length);
+    for (const sequence of sequences) {
+      const values = folder.read(keyOf(digest, name, sequence.digest));
+      if (values?.length !== sequence.members.length) return undefined;
+      sequence.members.forEach((target, index) => {
+        all[target] = values[index] as number;
+      });
+    }
+    found.push([name, all]);
+  }
+  return Object.fromEntries(found.map(([name, values]) => [name, tf.tensor1d(values)]));
+}
+
+async function keep({ folder, digest }: OpenCache, { rows }: Pass, outputs: Outputs): Promise<void> {
+  const records: CacheRecord[] = [];
+  for (const [name, tensor] of Object.entries(outputs) as [OutputName, tf.Tensor][]) {
+    if (!perTarget.includes(name)) continue;
+    const all = await tensor.data<'float32'>();
+    for (const sequence of scoredSequences(rows)) {
+      const values = Float32Array.from(sequence.members, (target) => all[target] as number);
+      records.push({ key: keyOf(digest, name, sequence.digest), values });
+    }
+  }
+  folder.append(records);
+}
+
+function keyOf(identity: string, output: OutputName, sequence: string): string {
+  return createHash('sha256').update(`${identity} ${output} ${sequence}`).digest('hex');
+}
