@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { MooringError } from '../errors.ts';
 import { failure } from './errors.ts';
-import { countBuffers, type EngineMemory } from './memory.ts';
+import { countBuffers, type MemoryMeter } from './memory.ts';
 import { loadNative, type NativeRuntime } from './native.ts';
 import { registerSegmentSum } from './segmentSum.ts';
 import { loadWasm } from './wasm.ts';
@@ -13,14 +13,12 @@ export type EngineName = (typeof engineNames)[number];
 export type EngineChoice = EngineName | 'auto';
 
 /** The tensor engine that runs in this thread. */
-export interface Engine {
+export interface Engine extends MemoryMeter {
   readonly name: EngineName;
   /** Version of what computes: TensorFlow's, or that of the tfjs backend. */
   readonly version: string;
   /** Only on the native engine: TensorFlow's operations by name, and compiled functions. */
   readonly native?: NativeRuntime;
-  /** What lives in the engine, bytes by unique buffer, counted since it was opened. */
-  memory(): EngineMemory;
 }
 
 /**
@@ -32,19 +30,19 @@ export async function openEngine(
   choice: EngineChoice = 'auto',
   log: (line: string) => void = console.warn,
 ): Promise<Engine> {
-  const memory = countBuffers();
+  const meter = countBuffers();
   const name = resolveChoice(choice);
-  if (name !== 'auto') return { ...(await openers[name]()), memory };
+  if (name !== 'auto') return { ...(await openers[name]()), ...meter };
   try {
-    return { ...(await openers.native()), memory };
+    return { ...(await openers.native()), ...meter };
   } catch (error) {
     if (!(error instanceof MooringError)) throw error;
     log(fallbackLine(error));
-    return { ...(await openers.wasm()), memory };
+    return { ...(await openers.wasm()), ...meter };
   }
 }
 
-const openers: Record<EngineName, () => Promise<Omit<Engine, 'memory'>>> = {
+const openers: Record<EngineName, () => Promise<Omit<Engine, keyof MemoryMeter>>> = {
   async native() {
     const native = await loadNative();
     return { name: 'native', version: native.backend.binding.TF_Version, native };

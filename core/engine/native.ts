@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { countAliases } from './aliases.ts';
 import { failure } from './errors.ts';
 import { registerGather } from './gather.ts';
 import { buildFolder, engineFolder, packageFolder, readInstalled } from './install/cache.ts';
@@ -81,6 +82,7 @@ export async function loadNative(): Promise<NativeRuntime> {
       await tf.setBackend('tensorflow');
       registerGather();
       registerWiden('tensorflow');
+      countAliases();
       return { backend: tf.backend() as tf.KernelBackend & NativeBackend };
     } finally {
       hush.speak();

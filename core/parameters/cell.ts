@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { add, keep, type Tensor } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/engine.ts';
-import { sharing } from '../engine/memory.ts';
+import { type Buffer, changed, hold, letGo, sharing } from '../engine/memory.ts';
 import type { NativeBackend, OpAttribute } from '../engine/native.ts';
 
 /** A place that holds one tensor and may be written again: what parameters and optimizer state live in. */
@@ -16,6 +16,8 @@ export interface Cell {
   dispose(): void;
   /** Only on the native engine: the handle of the TensorFlow variable, for operations that change it in place. */
   readonly variable?: Tensor;
+  /** To be called after they did: the bytes of reads that are held are counted from then on. */
+  changed?(): void;
 }
 
 /** Makes a cell of the engine's own kind: a TensorFlow variable on native, else a plain one. Takes ownership of `value`. */
@@ -66,20 +68,30 @@ function variableCell(backend: NativeBackend, value: Tensor): Cell {
       [],
     ),
   );
+  let buffer: Buffer | undefined;
   const cell: Cell = {
     shape,
     variable,
-    read: () => sharing(() => backend.executeSingleOutput('ReadVariableOp', [type], [variable])),
+    read: () => sharing(buffer as Buffer, () => backend.executeSingleOutput('ReadVariableOp', [type], [variable])),
     write(next) {
+      const before = buffer;
+      buffer = hold(next);
       // the variable takes over the buffer; a handle left alive would make the next change copy it
       backend.executeMultipleOutputs('AssignVariableOp', [type], [variable, next], 0);
+      if (before !== undefined) letGo(before);
       next.dispose();
     },
     add(value) {
       backend.executeMultipleOutputs('AssignAddVariableOp', [type], [variable, value], 0);
+      cell.changed?.();
       value.dispose();
     },
+    changed() {
+      buffer = changed(buffer as Buffer);
+    },
     dispose() {
+      if (buffer !== undefined) letGo(buffer);
+      buffer = undefined;
       const quiet = { name: 'ignore_lookup_error', type: binding.TF_ATTR_BOOL, value: true };
       backend.executeMultipleOutputs('DestroyResourceOp', [quiet], [variable], 0);
       variable.dispose();

@@ -83,6 +83,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
       const slot = slotOf(name, policyName);
       slot.version = versions.next();
       change(slot.cell);
+      slot.cell.changed?.();
     },
     isTrainable: (name) => !frozen.has(specOf(name).name),
     setTrainable(name, isTrainable) {

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { Clock, DataSource, definePlugin, inputTokens, MooringError, optional, Reference } from 'mooring';
+import { Clock, DataSource, definePlugin, Engine, inputTokens, MooringError, optional, Reference } from 'mooring';
 import { MetricsFile } from './metrics-file.ts';
 import { prepareFolder, type Summary, writeSummary } from './summary.ts';
 
@@ -7,7 +7,7 @@ import { prepareFolder, type Summary, writeSummary } from './summary.ts';
 export const metrics = definePlugin({
   name: 'metrics',
   apiVersion: 1,
-  uses: { clock: Clock, data: DataSource, reference: optional(Reference) },
+  uses: { clock: Clock, data: DataSource, engine: Engine, reference: optional(Reference) },
   ranks: 'first',
   apply({ hooks, services, log }) {
     const now = () => services.clock.now() / 1000;
@@ -57,6 +57,7 @@ export const metrics = definePlugin({
         millisecondsAwaitingData: run.millisecondsAwaitingData,
         tokens,
         tokensPerSecond: tokens / ((seconds.end || now()) - seconds.begin),
+        peakTensorBytes: services.engine.peakBytes(),
         peakBytes: process.resourceUsage().maxRSS * 1024,
         reference,
         ledger: run.ledger(),

@@ -20,6 +20,8 @@ export interface Summary {
   /** Tokens put into the model while training, and how many that was a second, evaluations included. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
+  /** The most bytes that tensors and variables held at once, by unique buffer: without what operations use inside. */
+  readonly peakTensorBytes: number;
   /** The most memory that the process held. */
   readonly peakBytes: number;
   /** The reference as it was at the end of training. */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { failure } from '../errors.ts';
+import { uncounted } from '../memory.ts';
 import type { NativeBackend, OpAttribute } from '../native.ts';
 import { type Operation, type TensorSpec, type TypeName, types, type Value } from './graph.ts';
 import { attributeOf, operationRules } from './operations.ts';
@@ -26,10 +27,9 @@ export function record<Result>(
 ): Result {
   const values = new WeakMap<object, Value>();
   let operations = 0;
-
   const stand = (value: Value): tf.Tensor => {
     // a negative id is one that the backend never hands to TensorFlow
-    const tensor = backend.createOutputTensor({ id: -1, shape: [...value.shape], dtype: value.type });
+    const tensor = uncounted(() => backend.createOutputTensor({ id: -1, shape: [...value.shape], dtype: value.type }));
     values.set(tensor.dataId, value);
     return tensor;
   };

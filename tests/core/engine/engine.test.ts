@@ -95,6 +95,27 @@ describe.each(available)('memory of %s', (name) => {
     expect(engine.memory().bytes - before).toBe(0);
   });
 
+  test('a tensor under another shape has no bytes of its own', async () => {
+    const engine = await openEngine(name);
+    const original = tf.ones([6, 2]);
+    const before = engine.memory().bytes;
+    const others = [original.reshape([3, 4]), original.expandDims(0), tf.tidy(() => original.reshape([12]).reshape([4, 3]))];
+    expect(engine.memory().bytes).toBe(before);
+    tf.dispose([original, ...others]);
+    expect(engine.memory().bytes).toBe(before - 48);
+  });
+
+  test('the peak is the most bytes that there were at once since the engine was opened', async () => {
+    const large = tf.zeros([100]);
+    const engine = await openEngine(name);
+    const before = engine.memory().bytes;
+    expect(engine.peakBytes()).toBe(before);
+    tf.tidy(() => tf.zeros([10]).add(1));
+    expect(engine.peakBytes()).toBeGreaterThanOrEqual(before + 80);
+    large.dispose();
+    expect(engine.peakBytes()).toBeGreaterThanOrEqual(before + 80);
+  });
+
   test('is the same after a gradient as before', async () => {
     const engine = await openEngine(name);
     const x = tf.tensor2d([

@@ -52,6 +52,18 @@ describe.each(engineNames)('the parameter store on %s', (name) => {
     end();
   });
 
+  test('parameters, snapshot and moments are counted by what buffers they hold', () => {
+    const { bytes } = engine.memory();
+    store.addView('reference');
+    train('alpha');
+    // the snapshot's own alpha and two moments, of 6 numbers each
+    expect(engine.memory().bytes).toBe(bytes + 3 * 24);
+    optimizer.dispose();
+    store.removeView('reference');
+    expect(engine.memory().bytes).toBe(bytes);
+    end();
+  });
+
   test('only trained parameters differ after a step', () => {
     store.addView('reference');
     train('alpha');

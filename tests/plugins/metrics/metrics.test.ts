@@ -50,6 +50,8 @@ test('the summary says why a run stopped, or what it failed with', async () => {
   await toyRun([metrics(), stop()], { steps: 9 }, path.join(home, 'stopped')).trainer.train();
   expect(at('stopped')).toMatchObject({ steps: 1, plannedSteps: 9, stopReason: 'enough', error: null, tokens: 8 });
   expect(at('stopped').millisecondsAwaitingData).toBeLessThan(1000 * at('stopped').seconds);
+  expect(at('stopped').peakTensorBytes).toBeGreaterThan(0);
+  expect(at('stopped').peakBytes).toBeGreaterThan(at('stopped').peakTensorBytes);
   expect(at('stopped').peakBytes).toBeGreaterThan(1e7);
 
   const fail = definePlugin({
