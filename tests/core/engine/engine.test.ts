@@ -99,7 +99,11 @@ describe.each(available)('memory of %s', (name) => {
     const engine = await openEngine(name);
     const original = tf.ones([6, 2]);
     const before = engine.memory().bytes;
-    const others = [original.reshape([3, 4]), original.expandDims(0), tf.tidy(() => original.reshape([12]).reshape([4, 3]))];
+    const others = [
+      original.reshape([3, 4]),
+      original.expandDims(0),
+      tf.tidy(() => original.reshape([12]).reshape([4, 3])),
+    ];
     expect(engine.memory().bytes).toBe(before);
     tf.dispose([original, ...others]);
     expect(engine.memory().bytes).toBe(before - 48);
