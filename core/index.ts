@@ -33,6 +33,7 @@ export * from './log-ratios.ts';
 export type {
   Block,
   BlockScope,
+  DecoderSizes,
   DifferentiableName,
   DropoutKey,
   ModuleSpec,

@@ -129,6 +129,19 @@ export interface Pass {
   readonly reference?: Prediction | undefined;
 }
 
+/** Sizes of a decoder from which what its passes keep can be predicted. */
+export interface DecoderSizes {
+  readonly hidden: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headSize: number;
+  readonly feedForward: number;
+  /** Whether the feed-forward part multiplies by a gate: then two results are `feedForward` wide. */
+  readonly isGated: boolean;
+  /** Whether queries and keys are normalised head by head. */
+  readonly hasHeadNorms: boolean;
+}
+
 /** A model: parameters without values, and the blocks that read them. */
 export interface Model {
   /** For people and logs: family and size. */
@@ -136,6 +149,8 @@ export interface Model {
   readonly vocabularySize: number;
   readonly parameters: readonly ParameterSpec[];
   readonly blocks: readonly Block[];
+  /** Absent where it is no decoder: its memory is then not predicted. */
+  readonly sizes?: DecoderSizes;
   /** Whether it computes rows that fork: `true`, or why not, as a clause ("its state runs through the row"). Absent: it does not. */
   readonly sharesPrompts?: true | string;
   /** The tensors that all blocks of a pass share beside `hidden` (ids, rotary tables, masks, targets); the driver disposes them. */

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { type Block, dropoutMask, type Model, type ParameterSpec, type Pass, type Random, type Tensors } from 'mooring';
+import { type Block, type DecoderSizes, dropoutMask, type Model, type ParameterSpec, type Pass, type Random, type Tensors } from 'mooring';
 import { decoderBlocks } from './blocks.ts';
 import { type DecoderConfig, readConfig } from './config.ts';
 import { failure } from './errors.ts';
@@ -28,6 +28,7 @@ export function createDecoder(folder: string, options: { initialize: Initialize;
     vocabularySize: config.vocabularySize,
     parameters,
     blocks,
+    sizes: sizesOf(config),
     sharesPrompts: true,
     prepare: (rows) => prepareRows(config, rows),
     dropoutMasks: (block, pass) => dropoutMasks(config, block, blocks.indexOf(block as (typeof blocks)[number]), pass),
@@ -62,6 +63,12 @@ function dropoutMasks(config: DecoderConfig, block: Block, index: number, pass: 
     return [[name, tf.tensor(mask, shape === states ? [batch * time, hidden] : scores)] as const];
   });
   return Object.fromEntries(masks);
+}
+
+function sizesOf({ family, hidden, heads, keyValueHeads, headSize, feedForward }: DecoderConfig): DecoderSizes {
+  const { gate, headNorms } = family.layerNames;
+  const isGated = gate !== undefined;
+  return { hidden, heads, keyValueHeads, headSize, feedForward, isGated, hasHeadNorms: headNorms !== undefined };
 }
 
 function formatSize(parameters: readonly ParameterSpec[]): string {

@@ -1,0 +1,101 @@
+/** How a policy is trained and what it is compared with. */
+export interface Mechanism {
+  readonly name: string;
+  /** What a run file's `plugins` has for it, beside the objective. */
+  readonly plugins: readonly string[];
+  /** Everything, or adapters on a frozen base. */
+  readonly trains: 'all' | 'adapters';
+  /** Bytes that a number of a frozen base takes; what is trained always takes 4. */
+  readonly baseBytes: 2 | 4;
+  readonly reference: 'clone' | 'reload-memory' | 'reload-disk' | 'cached' | 'adapters-off' | 'adapter-snapshot';
+  /** Bytes that a number of the reference takes. */
+  readonly referenceBytes: 2 | 4;
+  readonly isSharded: boolean;
+  /** What it would refuse whatever the memory, as a sentence. */
+  readonly refuses: string;
+}
+
+const full = { trains: 'all', baseBytes: 4, referenceBytes: 4, isSharded: false } as const;
+const adapter = { ...full, trains: 'adapters' } as const;
+const sharded = { ...full, isSharded: true } as const;
+
+const anything = 'Nothing.';
+const vocabulary = 'A model with another vocabulary than that of the policy.';
+const moving = 'sync-ref-model: what it said once stays.';
+const trained = 'A policy that starts from a trained adapter: switched off, it is the raw base.';
+const merely = 'A folder that not every rank can read.';
+
+/** The mechanisms that are compared, each kind in the order in which one takes the next where memory is short. */
+export const mechanisms: readonly Mechanism[] = [
+  { ...full, name: 'full, clone', plugins: ['ref-clone'], reference: 'clone', refuses: anything },
+  {
+    ...full,
+    name: 'full, clone in bf16',
+    plugins: ['ref-clone'],
+    reference: 'clone',
+    referenceBytes: 2,
+    refuses: anything,
+  },
+  { ...full, name: 'full, reload', plugins: ['ref-reload'], reference: 'reload-memory', refuses: vocabulary },
+  {
+    ...full,
+    name: 'full, reload in bf16',
+    plugins: ['ref-reload'],
+    reference: 'reload-memory',
+    referenceBytes: 2,
+    refuses: vocabulary,
+  },
+  { ...full, name: 'full, reload from disk', plugins: ['ref-reload'], reference: 'reload-disk', refuses: vocabulary },
+  { ...full, name: 'full, cached', plugins: ['ref-cache'], reference: 'cached', refuses: moving },
+  { ...adapter, name: 'LoRA, adapters off', plugins: ['peft-lora'], reference: 'adapters-off', refuses: trained },
+  {
+    ...adapter,
+    name: 'LoRA, adapters off, base in bf16',
+    plugins: ['peft-lora'],
+    reference: 'adapters-off',
+    baseBytes: 2,
+    refuses: trained,
+  },
+  {
+    ...adapter,
+    name: 'LoRA, adapter snapshot',
+    plugins: ['peft-lora'],
+    reference: 'adapter-snapshot',
+    refuses: anything,
+  },
+  {
+    ...adapter,
+    name: 'LoRA, adapter snapshot, base in bf16',
+    plugins: ['peft-lora'],
+    reference: 'adapter-snapshot',
+    baseBytes: 2,
+    refuses: anything,
+  },
+  { ...adapter, name: 'LoRA, cached', plugins: ['peft-lora', 'ref-cache'], reference: 'cached', refuses: moving },
+  { ...sharded, name: 'ZeRO-3, clone', plugins: ['zero3-shard', 'ref-clone'], reference: 'clone', refuses: anything },
+  {
+    ...sharded,
+    name: 'ZeRO-3, clone in bf16',
+    plugins: ['zero3-shard', 'ref-clone'],
+    reference: 'clone',
+    referenceBytes: 2,
+    refuses: anything,
+  },
+  {
+    ...sharded,
+    name: 'ZeRO-3, reload from disk',
+    plugins: ['zero3-shard', 'ref-reload'],
+    reference: 'reload-disk',
+    refuses: merely,
+  },
+  {
+    ...sharded,
+    ...adapter,
+    isSharded: true,
+    name: 'ZeRO-3, LoRA, adapters off, base in bf16',
+    plugins: ['zero3-shard', 'peft-lora'],
+    reference: 'adapters-off',
+    baseBytes: 2,
+    refuses: trained,
+  },
+];
