@@ -1,5 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
-import { type Block, type DecoderSizes, dropoutMask, type Model, type ParameterSpec, type Pass, type Random, type Tensors } from 'mooring';
+import {
+  type Block,
+  type DecoderSizes,
+  dropoutMask,
+  type Model,
+  type ParameterSpec,
+  type Pass,
+  type Random,
+  type Tensors,
+} from 'mooring';
 import { decoderBlocks } from './blocks.ts';
 import { type DecoderConfig, readConfig } from './config.ts';
 import { failure } from './errors.ts';
