@@ -77,6 +77,20 @@ describe.each(engineNames)('the parameter store on %s', (name) => {
     end();
   });
 
+  test('a snapshot of some parameters shares the others, also where they change, until they are written in it', async () => {
+    store.addView('reference', { names: ['alpha'] });
+    train('alpha', 'bravo');
+    expect(valuesOf('alpha', 'reference')).toEqual([1, 1, 1, 1, 1, 1]);
+    expect(valuesOf('bravo', 'reference')).toEqual(valuesOf('bravo'));
+    expect(store.bytesResident('reference')).toBe(24);
+    expect(await store.fingerprint('reference', ['bravo'])).toBe(await store.fingerprint('policy', ['bravo']));
+    expect(await store.fingerprint('reference')).not.toBe(await store.fingerprint('policy'));
+    store.write('bravo', 'reference', tf.fill([2, 3], 7));
+    expect(valuesOf('bravo', 'reference')).toEqual([7, 7, 7, 7, 7, 7]);
+    expect(valuesOf('bravo')).not.toContain(7);
+    end();
+  });
+
   test('keeps frozen parameters shared after a step', () => {
     store.addView('reference');
     for (let step = 0; step < 3; step++) train('alpha', 'bravo');

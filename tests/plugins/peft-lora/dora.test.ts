@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { openEngine } from '../../../core/engine/engine.ts';
 import type { AdapterParameter, LoraModule } from '../../../plugins/peft-lora/adapter.ts';
 import { withLora } from '../../../plugins/peft-lora/lora.ts';
 
@@ -30,7 +31,7 @@ const module: LoraModule = {
 
 // m / n (W + s B A) x + bias, where n = ||W + s B A|| is a constant to the gradients (DoRA, section 4.3)
 test('the gradients of DoRA take the norm for a constant', async () => {
-  await tf.setBackend('cpu');
+  await openEngine('cpu');
   tf.tidy(() => {
     const [x, w, a, b] = [
       [3, 5],
