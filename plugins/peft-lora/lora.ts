@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { takeRows } from 'mooring';
 import type { LoraModule } from './adapter.ts';
 
 /** Reads a parameter of the adapter by its local name. */
@@ -24,10 +25,8 @@ export function withLora(module: LoraModule, { output, input, mask, weight }: Co
   const { a, b, magnitude, scaling, kind, layout, bias } = module;
   const dropped = mask === undefined ? input : tf.mul(input, mask);
   const low =
-    kind === 'embedding'
-      ? tf.gather(tf.transpose(read(a.local)), dropped as tf.Tensor1D)
-      : product(dropped, read(a.local), true); // [tokens, r]
-  const added = tf.mul(product(low, read(b.local), true), scaling);
+    kind === 'embedding' ? takeRows(tf.transpose(read(a.local)), dropped) : product(dropped, read(a.local), true); // [tokens, r]
+  const added = product(tf.mul(low, scaling), read(b.local), true);
   if (magnitude === undefined) return tf.add(output, added);
   const scale = tf.div(
     read(magnitude.local),
