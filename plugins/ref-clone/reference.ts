@@ -1,10 +1,14 @@
-import type { Driver, MovableParameters, ParameterStore, Reference } from 'mooring';
+import type { Driver, MovableParameters, ParameterStorage, ParameterStore, Reference } from 'mooring';
 
 /** The view that holds the reference's parameters. */
 export const view = 'reference';
 
 /** The reference whose parameters are a snapshot of the policy's, scored in evaluation mode and without gradients. */
-export function createClonedReference(store: ParameterStore, driver: Driver): Reference {
+export function createClonedReference(
+  store: ParameterStore,
+  driver: Driver,
+  { storage }: { readonly storage: ParameterStorage },
+): Reference {
   const parameters: MovableParameters = {
     get names() {
       return store.names;
@@ -14,6 +18,7 @@ export function createClonedReference(store: ParameterStore, driver: Driver): Re
   };
   return {
     kind: 'clone',
+    storage,
     parameters,
     fingerprint: () => store.fingerprint(view),
     release: () => store.removeView(view),

@@ -31,13 +31,12 @@ define('Exp Log Log1p Expm1 Neg Square Sqrt Rsqrt Reciprocal Sigmoid Tanh Erf Ab
 define('Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh Acosh Atanh ZerosLike OnesLike', 'y', same);
 define('IsNan IsInf IsFinite', 'y', same, { type: types.bool });
 define('LogicalNot', 'y', same, noT);
-define('Bitcast', 'output', same, { type: (_, attribute) => attribute('type') as number }); // to a type of the same size
 define('Cast', 'y', same, { type: (_, attribute) => attribute('DstT') as number, hasT: false });
 define('Relu Relu6 Elu Selu LeakyRelu Softplus', 'activations', same);
 define('EluGrad', 'backprops', same);
 define('Softmax', 'softmax', alike);
 define('LogSoftmax', 'logsoftmax', alike);
-define('Identity', 'output', same);
+define('Identity Bitcast', 'output', same, { type: ([x], get) => (get('type') ?? x?.type) as number });
 define('ReverseV2 TensorScatterUpdate', 'output', alike);
 define('Cumsum Cumprod', 'out', alike);
 define('Select SelectV2', 'output', ([, chosen]) => shape(chosen), { type: ([, chosen]) => (chosen as Value).type });
@@ -75,12 +74,11 @@ define('Pack', 'output', (inputs, attribute) =>
   shape(inputs[0]).toSpliced(attribute('axis') as number, 0, inputs.length),
 );
 define('Range', 'output', counted, noT);
-define('LinSpace', 'output', ([, , count]) => ints(count));
 define('Fill', 'output', ([dims]) => ints(dims), { type: ([, value]) => (value as Value).type });
 define('BroadcastTo', 'output', ([, dims]) => ints(dims));
 define('GatherV2', 'output', gathered, noT);
 define('GatherNd', 'output', ([x, at]) => [...shape(at).slice(0, -1), ...shape(x).slice(shape(at).at(-1))], noT);
-define('ScatterNd', 'output', ([, , dims]) => ints(dims), { type: ([, updates]) => (updates as Value).type });
+define('LinSpace ScatterNd', 'output', ([, , dims]) => ints(dims), { type: ([, given]) => (given as Value).type });
 define('UnsortedSegmentSum', 'output', ([x, ids, count]) => [
   ints(count)[0] as number,
   ...shape(x).slice(shape(ids).length),

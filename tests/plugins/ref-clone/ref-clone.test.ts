@@ -11,6 +11,7 @@ import {
   type TextBatch,
 } from 'mooring';
 import { toyRun } from 'mooring/testing';
+import { readInstalled } from '../../../core/engine/install/cache.ts';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 
 const uses = { engine: Engine, store: ParameterStore, reference: Reference, driver: Driver, data: DataSource };
@@ -32,6 +33,60 @@ const valuesOf = (store: ParameterStore, view: string) =>
       return [name, values];
     }),
   );
+
+describe('the cloned reference stored as bfloat16', () => {
+  it('takes half the bytes of what is trainable from the start, stays the same, and is near the policy at step 0', async () => {
+    const seen: { bytes: number[]; fingerprints: string[] } = { bytes: [], fingerprints: [] };
+    const plugin = look(({ hooks, services }) => {
+      const note = async () => {
+        seen.bytes.push(services.reference.bytesResident());
+        seen.fingerprints.push(await services.reference.fingerprint());
+      };
+      hooks.modelReady.tap(() => services.store.setTrainable('head.bias', false));
+      hooks.trainBegin.tap(note);
+      hooks.trainEnd.tap(note);
+    });
+    const { trainer, logged } = toyRun([refClone({ storage: 'bfloat16' }), plugin]);
+    await trainer.train();
+    // two matrices of 8 x 4 are trainable; the frozen bias of 8 is shared
+    expect(seen.bytes).toEqual([2 * 8 * 4 * 2, 2 * 8 * 4 * 2]);
+    expect(seen.fingerprints[0]).toBe(seen.fingerprints[1]);
+    const said = logged.find(({ message }) => message.startsWith('reference: clone'))?.details as { kl: number };
+    expect(said.kl).toBeGreaterThan(0);
+    expect(said.kl).toBeLessThan(1e-4);
+  });
+
+  it('is refused at step 0 where it is another model', async () => {
+    const plugin = look(({ hooks, services }) => {
+      hooks.trainBegin.tap(() => services.store.write('head.weight', 'reference', tf.randomNormal([8, 4], 0, 9)));
+    });
+    const { trainer } = toyRun([refClone({ storage: 'bfloat16' }), plugin]);
+    await expect(trainer.train()).rejects.toMatchObject({ code: 'REFERENCE_DIFFERS' });
+  });
+
+  it('scores compiled as it does operation by operation', async () => {
+    if (readInstalled() === undefined) return;
+    const score = async (compile: 'on' | 'off') => {
+      let scores: number[] = [];
+      const plugin = look(({ hooks, services }) => {
+        hooks.trainEnd.tap(async () => {
+          const { value } = await services.data.open(0).next();
+          const pass = { key: 'any', rows: (value as TextBatch).rows, view: 'policy', outputs: ['logps'] } as const;
+          const { logps } = await services.reference.score({ ...pass, gradient: false });
+          scores = Array.from((logps as tf.Tensor).dataSync());
+          logps?.dispose();
+        });
+      });
+      const run = toyRun([refClone({ storage: 'bfloat16' }), plugin], { engine: 'native', compile });
+      await run.trainer.train();
+      expect(run.logged.filter(({ level }) => level === 'warn')).toEqual([]);
+      return scores;
+    };
+    const [compiled, eager] = [await score('on'), await score('off')];
+    expect(compiled.length).toBeGreaterThan(0);
+    for (const [at, value] of compiled.entries()) expect(value).toBeCloseTo(eager[at] as number, 6);
+  });
+});
 
 describe('the cloned reference', () => {
   it('takes no new buffer when it is made, and after steps only those of trained parameters', async () => {
