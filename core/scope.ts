@@ -83,9 +83,8 @@ export class Scope implements BlockScope {
   isDifferentiated(local: string): boolean {
     const { names, store } = this.source;
     if (!this.hasGradient) return false;
-    if (store.isTrainable(names[local] as string)) return true;
-    // a tap may have put another tensor in its place, made from parameters of its own
-    return this.isTapped('readParameter') && this.parameter(local) !== this.read(local);
+    // a tap's tensor may be made from parameters of its own
+    return store.isTrainable(names[local] as string) || this.isReplaced(local);
   }
 
   linear(
@@ -119,11 +118,17 @@ export class Scope implements BlockScope {
     return value;
   }
 
-  /** Of a packed matrix only the rows that are taken are widened, unless a tap wants to see it whole. */
+  /** Of a packed matrix only the rows that are taken are widened, unless a tap put another in its place. */
   private rowsOf(local: string, ids: tf.Tensor): tf.Tensor {
-    const isWhole =
-      this.isTapped('readParameter') || this.source.store.storage(this.nameOf(local), this.view) === 'float32';
-    return isWhole ? takeRows(this.parameter(local), ids) : takeWidenedRows(this.source.read(local), ids);
+    const isPacked = this.source.store.storage(this.nameOf(local), this.view) === 'bfloat16';
+    return isPacked && !this.isReplaced(local)
+      ? takeWidenedRows(this.source.read(local), ids)
+      : takeRows(this.parameter(local), ids);
+  }
+
+  /** Whether a tap put another tensor in a parameter's place. */
+  private isReplaced(local: string): boolean {
+    return this.isTapped('readParameter') && this.parameter(local) !== this.read(local);
   }
 
   private projected(name: string, module: ModuleSpec, given: ProjectionInput, output: tf.Tensor): tf.Tensor {
