@@ -51,6 +51,7 @@ export { Fingerprint } from './parameters/fingerprint.ts';
 export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
 export { writeSafetensors } from './parameters/safetensors/writer.ts';
+export { tensorOfPieces } from './parameters/tensor-of-pieces.ts';
 export { writeFileAside, writeFolderAside } from './parameters/writeAside.ts';
 export { definePlugin, optional, type Plugin, type PluginFactory } from './plugin.ts';
 export { createRandom } from './random.ts';

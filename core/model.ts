@@ -170,6 +170,8 @@ export interface StoredWeights {
    * or taken away since it was opened.
    */
   read(names: readonly string[]): AsyncIterable<readonly [name: string, value: Tensor]>;
+  /** Of all values as they are in the files, whatever becomes of them here. It reads them all. */
+  fingerprint(): Promise<string>;
   /** Has the system bring the bytes of these parameters into its own cache while this thread computes. */
   prefetch(names: readonly string[]): Promise<void>;
   close(): Promise<void>;

@@ -51,7 +51,7 @@ export function plainCell(value: Tensor): Cell {
  * Holds a float32 value in a TensorFlow resource variable. Reading copies nothing; TensorFlow copies the variable when
  * it is changed in place while a read of it is still alive.
  */
-function variableCell(backend: NativeBackend, value: Tensor): Cell {
+export function variableCell(backend: NativeBackend, value: Tensor): Cell {
   const { binding } = backend;
   const type: OpAttribute = { name: 'dtype', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
   const shape = value.shape;

@@ -1,6 +1,6 @@
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { closest } from 'fastest-levenshtein';
-import { openWeights, type ParameterSpec, type StoredWeights } from 'mooring';
+import { Fingerprint, openWeights, type ParameterSpec, type StoredWeights, tensorOfPieces } from 'mooring';
 import type { DecoderConfig } from './config.ts';
 import { failure } from './errors.ts';
 
@@ -23,16 +23,20 @@ export async function openModelWeights(
       const entry = source.entries.get(names.get(name) as string);
       const [expected, actual] = [shape.join(', '), entry?.shape.join(', ') ?? ''];
       if (expected !== actual) throw failure('MODEL_WEIGHT_MISSHAPEN', { folder, name, actual, expected });
+      const dtype = entry?.dtype ?? '';
+      if (/^[IU]/.test(dtype)) throw failure('MODEL_WEIGHT_INTEGER', { folder, name, dtype });
     }
+    const pieces = (name: string) => source.readPieces(names.get(name) as string) as AsyncIterable<Float32Array>;
     const shapes = new Map(specs.map(({ name, shape }) => [name, shape]));
     return {
       async *read(wanted) {
         await source.refuseChanged();
-        for (const name of wanted) {
-          const values = await source.readTensor(names.get(name) as string);
-          if (values instanceof Int32Array) throw failure('MODEL_WEIGHT_INTEGER', { folder, name, dtype: 'integers' });
-          yield [name, tf.tensor(values, [...(shapes.get(name) as readonly number[])])];
-        }
+        for (const name of wanted) yield [name, await tensorOfPieces(shapes.get(name) ?? [], pieces(name))];
+      },
+      async fingerprint() {
+        const fingerprint = new Fingerprint();
+        for (const { name, shape } of specs) await fingerprint.add(name, shape, pieces(name));
+        return fingerprint.value;
       },
       prefetch: (wanted) => source.prefetch(wanted.map((name) => names.get(name) as string)),
       close: () => source.close(),

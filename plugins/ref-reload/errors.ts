@@ -8,9 +8,9 @@ export const failure = defineErrors({
     remedy: "Set preference-data's `sharePrompts` to false.",
   },
   RELOAD_NOT_ON_DISK: {
-    fact: 'The model of {folder} has no weights in files, and `offload: disk` reads them block by block.',
+    fact: 'The model of {folder} has no weights in files.',
     consequence: 'The run was not started.',
-    remedy: 'Set `offload: memory`, or use a folder with safetensors files.',
+    remedy: 'Use a folder with safetensors files.',
   },
   RELOAD_TOKENIZER_MALFORMED: {
     fact: '{file} is not a tokenizer with a vocabulary: {reason}.',

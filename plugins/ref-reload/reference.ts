@@ -1,12 +1,4 @@
-import {
-  type Drivers,
-  Fingerprint,
-  type Model,
-  type Outputs,
-  type Pass,
-  type Reference,
-  type StoredWeights,
-} from 'mooring';
+import type { Drivers, Model, Outputs, Pass, Reference, StoredWeights } from 'mooring';
 import { createBlockWindow } from './block-window.ts';
 import { failure } from './errors.ts';
 
@@ -15,7 +7,7 @@ const view = 'policy';
 
 /** A reference with weights of its own, which are there between `load` and `close`. */
 export interface ReloadedReference extends Reference {
-  /** Reads every weight once. Throws RELOAD_NOT_ON_DISK and what the files are refused for. */
+  /** Opens the weights and reads each once. Throws RELOAD_NOT_ON_DISK and what the files are refused for. */
   load(): Promise<void>;
   close(): Promise<void>;
   dispose(): void;
@@ -35,21 +27,19 @@ export function createReloadedReference(options: {
     owner: 'ref-reload',
     tap: (hooks) => offload === 'disk' && window.tap(hooks),
   });
-  const fingerprint = new Fingerprint();
+  let fingerprint = '';
   let before: Promise<unknown> = Promise.resolve();
 
   return {
     kind: 'reload',
     async load() {
-      if (offload === 'disk') weights = await openWeights();
-      const names = model.parameters.map(({ name }) => name);
-      for await (const [name, value] of weights?.read(names) ?? model.load()) {
-        await fingerprint.add(name, value);
-        if (offload === 'memory') store.load(name, value);
-        else value.dispose();
-      }
+      weights = await openWeights();
+      fingerprint = await weights.fingerprint();
+      if (offload === 'disk') return;
+      for await (const [name, value] of weights.read(store.names)) store.load(name, value);
+      await weights.close();
     },
-    fingerprint: async () => fingerprint.value,
+    fingerprint: async () => fingerprint,
     bytesResident: () => store.bytesResident(view),
     score(pass) {
       // one after another, whoever asks: a pass frees what passes of the same rows share

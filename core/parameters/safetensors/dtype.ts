@@ -40,26 +40,26 @@ export function bytesOf(dtype: Dtype): number {
 }
 
 /**
- * Turns `count` stored elements, which lie at the end of `buffer`, into values at its start: 16-bit types widen in
- * place, front to back, so reading one needs no second buffer. Throws a `RangeError` for an I64 beyond 32 bits.
+ * Turns `count` stored elements into values at the start of `buffer`: 16-bit types, which lie in the second half of what
+ * the values will take, widen in place, front to back, so reading one needs no second buffer. Throws a `RangeError` for an I64 beyond 32 bits.
  */
 export function widen(dtype: ReadableDtype, buffer: ArrayBuffer, count: number): Values {
   switch (dtype) {
     case 'F32':
-      return new Float32Array(buffer);
+      return new Float32Array(buffer, 0, count);
     case 'I32':
-      return new Int32Array(buffer);
+      return new Int32Array(buffer, 0, count);
     case 'I64':
-      return narrowIntegers(new BigInt64Array(buffer));
+      return narrowIntegers(new BigInt64Array(buffer, 0, count));
     case 'BF16': {
       const stored = new Uint16Array(buffer, 2 * count, count);
-      const bits = new Uint32Array(buffer);
+      const bits = new Uint32Array(buffer, 0, count);
       for (let at = 0; at < count; at++) bits[at] = (stored[at] as number) << 16;
-      return new Float32Array(buffer);
+      return new Float32Array(buffer, 0, count);
     }
     case 'F16': {
       const stored = new Uint16Array(buffer, 2 * count, count);
-      const values = new Float32Array(buffer);
+      const values = new Float32Array(buffer, 0, count);
       const table = halfValues();
       for (let at = 0; at < count; at++) values[at] = table[stored[at] as number] as number;
       return values;

@@ -46,6 +46,7 @@ async function openShards(folder: string, index: string, shardOf: ReadonlyMap<st
       entries,
       close,
       readTensor: (name) => sourceOf(name).readTensor(name),
+      readPieces: (name) => sourceOf(name).readPieces(name),
       prefetch: async (names) =>
         void (await all((shard) => shard.prefetch(names.filter((name) => sourceOf(name) === shard)))),
       refuseChanged: async () => void (await all((shard) => shard.refuseChanged())),

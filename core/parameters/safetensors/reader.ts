@@ -14,6 +14,11 @@ export interface TensorSource {
    */
   readTensor(name: string): Promise<Values>;
   /**
+   * Reads one tensor's values piece by piece, in their order, for a reader that need not hold them twice: a piece has at
+   * most 2^20 of them, and is overwritten when the next is asked for. Throws as `readTensor` does.
+   */
+  readPieces(name: string): AsyncIterable<Values>;
+  /**
    * Has the system read these tensors' bytes into its own cache, where `readTensor` finds them: it takes 1 MiB here, and
    * goes on while this thread computes. Throws as `readTensor` does.
    */
@@ -48,6 +53,7 @@ export async function openSafetensors(file: string): Promise<Safetensors> {
       entries,
       metadata,
       readTensor: (name) => readTensor(handle, file, dataStart, entries, name),
+      readPieces: (name) => readPieces(handle, file, dataStart, entryOf(file, entries, name), name),
       prefetch: (names) => prefetch(handle, file, dataStart, rangesOf(file, entries, names)),
       refuseChanged: () => refuseChanged(file, opened),
       close: () => handle.close(),
@@ -78,13 +84,63 @@ async function readTensor(
   entries: ReadonlyMap<string, TensorEntry>,
   name: string,
 ): Promise<Values> {
-  const { dtype, begin, end } = entryOf(file, entries, name);
-  if (!isReadable(dtype)) throw failure('SAFETENSORS_DTYPE_UNSUPPORTED', { file, tensor: name, dtype });
-  const count = (end - begin) / bytesOf(dtype);
-  const buffer = new ArrayBuffer(Math.max(4 * count, end - begin));
-  const stored = new Uint8Array(buffer, buffer.byteLength - (end - begin));
-  await readFully(handle, file, stored, dataStart + begin);
-  return widenOf(dtype, buffer, count, file, name);
+  const entry = entryOf(file, entries, name);
+  const count = countOf(file, entry, name);
+  const buffer = new ArrayBuffer(Math.max(4 * count, entry.end - entry.begin));
+  return readValues(handle, file, { ...entry, begin: dataStart + entry.begin }, name, buffer, count);
+}
+
+const pieceCount = 2 ** 20;
+/** The buffer of the last pieces, for the next: the system takes long to notice that buffers are garbage. */
+let spare: ArrayBuffer | undefined;
+
+async function* readPieces(
+  handle: FileHandle,
+  file: string,
+  dataStart: number,
+  entry: TensorEntry,
+  name: string,
+): AsyncGenerator<Values> {
+  const total = countOf(file, entry, name);
+  const bytes = bytesOf(entry.dtype);
+  const buffer = spare ?? new ArrayBuffer(8 * pieceCount);
+  spare = undefined;
+  try {
+    for (let at = 0; at < total; at += pieceCount) {
+      const count = Math.min(pieceCount, total - at);
+      yield await readValues(
+        handle,
+        file,
+        { ...entry, begin: dataStart + entry.begin + at * bytes },
+        name,
+        buffer,
+        count,
+      );
+    }
+  } finally {
+    spare = buffer;
+  }
+}
+
+/** Throws SAFETENSORS_DTYPE_UNSUPPORTED. */
+function countOf(file: string, { dtype, begin, end }: TensorEntry, tensor: string): number {
+  if (!isReadable(dtype)) throw failure('SAFETENSORS_DTYPE_UNSUPPORTED', { file, tensor, dtype });
+  return (end - begin) / bytesOf(dtype);
+}
+
+/** Reads `count` elements from `begin` on, an offset in the file, and widens them within `buffer`. */
+async function readValues(
+  handle: FileHandle,
+  file: string,
+  { dtype, begin }: Pick<TensorEntry, 'dtype' | 'begin'>,
+  name: string,
+  buffer: ArrayBuffer,
+  count: number,
+): Promise<Values> {
+  const bytes = count * bytesOf(dtype);
+  const stored = new Uint8Array(buffer, Math.max(4 * count, bytes) - bytes, bytes);
+  await readFully(handle, file, stored, begin);
+  return widenOf(dtype as ReadableDtype, buffer, count, file, name);
 }
 
 function entryOf(file: string, entries: ReadonlyMap<string, TensorEntry>, name: string): TensorEntry {
@@ -107,6 +163,8 @@ function rangesOf(file: string, entries: ReadonlyMap<string, TensorEntry>, names
 }
 
 const scratchBytes = 2 ** 20;
+/** What is read ahead goes here, and nobody looks at it. */
+let scratch: Uint8Array | undefined;
 /** As many buffers as one call of the system takes. */
 const mostBuffers = 1024;
 
@@ -117,13 +175,14 @@ async function prefetch(
   dataStart: number,
   ranges: readonly { begin: number; end: number }[],
 ): Promise<void> {
-  const scratch = new Uint8Array(scratchBytes);
+  scratch ??= new Uint8Array(scratchBytes);
+  const all = scratch;
   const calls = ranges.flatMap(({ begin, end }) => {
     const pieces: Promise<unknown>[] = [];
     for (let at = begin; at < end; at += mostBuffers * scratchBytes) {
       const count = Math.min(mostBuffers, Math.ceil((end - at) / scratchBytes));
       const buffers = Array.from({ length: count }, (_, index) =>
-        scratch.subarray(0, Math.min(scratchBytes, end - at - index * scratchBytes)),
+        all.subarray(0, Math.min(scratchBytes, end - at - index * scratchBytes)),
       );
       pieces.push(handle.readv(buffers, dataStart + at));
     }
