@@ -51,7 +51,7 @@ async function score() {
   const reference = createReloadedReference({ folder, model, drivers, offload, storage });
   await reference.load();
   const loading = resident('VmHWM') - start;
-  for (let at = 0; at < 5; at++) tf.dispose(Object.values(await reference.score(pass)));
+  for (let at = 0; at < 3; at++) tf.dispose(Object.values(await reference.score(pass)));
   const grown = resident('VmHWM') - start;
   const counted = reference.bytesResident() / 2 ** 20;
   await reference.close();
