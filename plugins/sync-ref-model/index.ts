@@ -1,32 +1,54 @@
-import { definePlugin, ParameterStore, Reference } from 'mooring';
-import { z } from 'zod';
-import { failure } from './errors.ts';
+import { definePlugin, type MovableParameters, ParameterStore, Reference } from 'mooring';
+import { BiasCorrectedAverage } from './bema.ts';
+import { failure, whyFixed } from './errors.ts';
+import { syncSchema } from './options.ts';
 import { moveTowardPolicy } from './sync.ts';
 
-/** Moves the reference toward the policy after every `everySteps` optimizer steps. Names and defaults are TRL's. */
+/** Moves the reference after every `everySteps` optimizer steps: toward the policy, or to its bias-corrected average. */
 export const syncRefModel = definePlugin({
   name: 'sync-ref-model',
   apiVersion: 1,
-  options: z.strictObject({
-    everySteps: z.int().positive().default(512),
-    mixupAlpha: z.number().min(0).max(1).default(0.6),
-  }),
+  options: syncSchema,
   uses: { store: ParameterStore, reference: Reference },
   conflicts: { 'ref-cache': 'A cache keeps what the reference said once, and a moving reference says something else.' },
-  apply({ hooks, options, services, log }) {
+  apply({ hooks, options: { everySteps, mixupAlpha, bema }, services, log }) {
     // What was never trained is still equal in both, and mixing it would only take its memory twice.
     const trained = new Set<string>();
-    hooks.trainBegin.tap(() => {
-      const { kind, parameters } = services.reference;
-      if (parameters === undefined) throw failure('REFERENCE_NOT_MOVABLE', { kind });
-    });
-    hooks.stepEnd.tap(({ step }) => {
-      const { reference, store } = services;
+    const average = bema && new BiasCorrectedAverage(bema);
+    const readPolicy = (name: string) => services.store.read(name, 'policy');
+    const noteTrained = () => {
+      const { store } = services;
       for (const name of store.names) if (store.isTrainable(name)) trained.add(name);
-      if (step.index % options.everySteps !== 0 || reference.parameters === undefined) return;
-      moveTowardPolicy(trained, reference.parameters, store, options.mixupAlpha);
-      const bytesResident = reference.bytesResident();
-      log.debug({ step: step.index, bytesResident }, 'the reference was moved toward the policy');
+    };
+
+    hooks.trainBegin.tap(() => {
+      const parameters = movable(services.reference);
+      noteTrained();
+      average?.begin(namesIn(parameters, trained), readPolicy);
     });
+    hooks.stepEnd.tap(({ step: { index } }) => {
+      const { reference, store } = services;
+      const parameters = movable(reference);
+      noteTrained();
+      average?.step(index, readPolicy);
+      const since = index - (bema?.refModelUpdateAfter ?? 0);
+      if (since < 0 || since % everySteps !== 0) return;
+      if (average === undefined) moveTowardPolicy(namesIn(parameters, trained), parameters, store, mixupAlpha);
+      else for (const name of average.names) parameters.write(name, average.read(name));
+      const bytesResident = reference.bytesResident();
+      log.debug({ step: index, bytesResident }, 'the reference was moved toward the policy');
+    });
+    hooks.teardown.tap(() => average?.dispose());
   },
 });
+
+/** Throws REFERENCE_NOT_MOVABLE. */
+function movable({ kind, parameters }: Reference): MovableParameters {
+  if (parameters !== undefined) return parameters;
+  throw failure('REFERENCE_NOT_MOVABLE', { kind, because: whyFixed[kind] ?? 'it has no parameters of its own' });
+}
+
+/** Names that the reference has too. */
+function namesIn({ names }: MovableParameters, trained: ReadonlySet<string>): string[] {
+  return names.filter((name) => trained.has(name));
+}

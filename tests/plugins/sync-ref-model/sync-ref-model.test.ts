@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { definePlugin, MooringError, ParameterStore, Reference } from 'mooring';
+import { definePlugin, ParameterStore, Reference } from 'mooring';
 import { toyRun } from 'mooring/testing';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
+import { failureOf } from '../../core/support.ts';
 
 interface Seen {
   readonly policy: number[];
@@ -70,17 +71,53 @@ describe('synchronizing the reference', () => {
     expect(at(seen, 4).reference).toEqual(at(seen, 0).reference);
   });
 
-  it('refuses a reference that cannot be moved', async () => {
+  it('moves only what the reference has of its own', async () => {
+    const written: string[] = [];
+    const part = definePlugin({
+      name: 'part',
+      apiVersion: 1,
+      uses: { store: ParameterStore },
+      apply({ hooks, decorate, services }) {
+        hooks.modelReady.tap(() => services.store.setTrainable('head.bias', false));
+        decorate(Reference, {
+          uses: {},
+          create: ({ parameters, ...rest }) => ({
+            ...rest,
+            parameters: {
+              names: ['head.weight', 'head.bias'],
+              read: (name) => parameters?.read(name) as ReturnType<NonNullable<typeof parameters>['read']>,
+              write(name, value) {
+                written.push(name);
+                parameters?.write(name, value);
+              },
+            },
+          }),
+        });
+      },
+    });
+    for (const options of [{}, { mixupAlpha: 1 }, { bema: {} }]) {
+      written.length = 0;
+      await toyRun([refClone(), part(), syncRefModel({ everySteps: 2, ...options })]).trainer.train();
+      expect(written).toEqual(['head.weight', 'head.weight']);
+    }
+  });
+
+  it.each([
+    ['cached', 'it is what a reference said once'],
+    ['adapters-off', 'it is the base that the policy shares, which is frozen'],
+    ['reload', 'it is a model of its own, read from its folder'],
+    ['of-mine', 'it has no parameters of its own'],
+  ])('refuses a reference of the kind %s, which cannot be moved, and says why', async (kind, because) => {
     const fixed = definePlugin({
       name: 'fixed',
       apiVersion: 1,
       apply({ provide }) {
         const nothing = { fingerprint: async () => '', bytesResident: () => 0, score: async () => ({}) };
-        provide(Reference, { uses: {}, create: () => ({ kind: 'cached', ...nothing }) });
+        provide(Reference, { uses: {}, create: () => ({ kind, ...nothing }) });
       },
     });
-    const attempt = toyRun([fixed(), syncRefModel()]).trainer.train();
-    await expect(attempt).rejects.toThrow(MooringError);
-    await expect(attempt).rejects.toThrow('kind cached');
+    const { code, message } = await failureOf(() => toyRun([fixed(), syncRefModel()]).trainer.train());
+    expect(code).toBe('REFERENCE_NOT_MOVABLE');
+    expect(message).toContain(`of the kind ${kind}, which cannot be moved: ${because}.`);
   });
 });
