@@ -16,6 +16,7 @@ for (const given of models.split(',')) {
   const model = oneOf(given, Object.keys(benchModels) as BenchModel[]);
   const rows = (names.length === 0 ? known : names.map((name) => oneOf(name, known))).map((name) => {
     const told = measureOurs<AdviseFigures>('advise-step.ts', [model, name]);
+    console.error(`${model}, ${name}: ${JSON.stringify({ ...told, predicted: told.predicted.tensors })}`);
     return [name, ...compare(told, 'tensors', true), ...compare(told, 'resident', model === '0.1b')];
   });
   const head = ['predicted MB', 'tensors MB', 'ratio', '', 'predicted MB', 'resident MB', 'ratio', ''];
