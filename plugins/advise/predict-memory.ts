@@ -71,12 +71,14 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
     base: setting.referenceShapes === undefined ? base : shardOf(setting.referenceShapes.parameters, ranks),
     adapters: shardOf(adapters, ranks),
   });
+  const isFromDisk = mechanism.reference === 'reload-disk';
+  const fromDisk = isFromDisk ? reference / 4 : 0;
   const gathered = mechanism.isSharded ? 2 * largestBlock(shapes) * (isAll ? 4 : mechanism.baseBytes) : 0;
   const kept = keptNumbers(shapes, workload, running, {
     isHeadTrained: isAll,
     adapterRank: isAll ? 0 : setting.adapterRank,
   });
-  const moments = momentsOf(shapes, { ...setting, workload, ranks }, { ...kept, trained, adapters });
+  const moments = momentsOf(shapes, { ...setting, workload, ranks }, { ...kept, trained, adapters, fromDisk });
   const most = (of: (moment: Moment) => number) => bytesOf(Math.max(...moments.map(of)));
   const gradients = bytesOf(trained);
   const activations = most((moment) => moment.activations) + gathered;
@@ -106,6 +108,7 @@ function momentsOf(
     readonly head: number;
     readonly trained: number;
     readonly adapters: number;
+    readonly fromDisk: number;
   },
 ): Moment[] {
   const { vocabularySize, sizes, blocks, isTied, largest } = shapes;
@@ -126,8 +129,8 @@ function momentsOf(
     (_, index) => shardOf(sum(ofLayer.slice(index + 1)), ranks) + (isTied ? headWeight : shardOf(headWeight, ranks)),
   );
   return [
-    // the reference's pass, after the policy's
-    { gradients: 0, activations: all + found.head + 2 * flowing },
+    // the reference's pass, after the policy's; from disk it holds a block for a while
+    { gradients: 0, activations: all + found.head + 2 * flowing + found.fromDisk },
     // the head's backward pass
     {
       gradients: headWeight,

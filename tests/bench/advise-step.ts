@@ -58,7 +58,7 @@ await createTrainer({
     causalLm(),
     randomPairs({ ...batch, sharePrompts: sharesPrompts, vocabulary: Math.min(8192, benchModels[model].vocabulary) }),
     dpo({ beta: 0.1 }),
-    ...mode.plugins(),
+    ...mode.plugins(modelFolder(model)),
     predictor(),
   )
   .train();

@@ -4,13 +4,13 @@ import { causalLm } from 'mooring/plugins/causal-lm';
 import type { Question } from '../../../plugins/advise/advice.ts';
 import type { Setting } from '../../../plugins/advise/predict-memory.ts';
 import { type Shapes, shapesOf } from '../../../plugins/advise/shapes.ts';
-import { quietLog } from '../../core/support.ts';
+import { quiet } from '../../core/support.ts';
 
 export const configs = path.resolve(import.meta.dirname, '../../../plugins/advise/configs');
 
 /** The shapes of a folder that need hold nothing but config.json. */
 export function readShapes(folder: string): Promise<Shapes> {
-  const trainer = createTrainer({ model: folder, train: { engine: 'cpu' } }, { log: quietLog }).use(causalLm());
+  const trainer = createTrainer({ model: folder, train: { engine: 'cpu' } }, { log: quiet }).use(causalLm());
   return trainer.withServices({ model: Model }, async ({ model }) => shapesOf(model), { isShapesOnly: true });
 }
 
