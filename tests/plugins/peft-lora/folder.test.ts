@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { openSafetensors, writeSafetensors } from 'mooring';
+import { writeSafetensors } from 'mooring';
 import { type Adapter, readAdapter, writeAdapter } from '../../../plugins/peft-lora/folder/adapter.ts';
 import { checkAdapter } from '../../../plugins/peft-lora/folder/check-adapter.ts';
 import { type AdapterConfig, formatConfig, parseConfig } from '../../../plugins/peft-lora/folder/config.ts';
@@ -210,7 +210,6 @@ test('an unreadable type of weights is refused', async () => {
   cpSync(adapterFolder('qwen2_attention'), folder, { recursive: true });
   const file = path.join(folder, 'adapter_model.safetensors');
   await writeSafetensors(file, [{ name: 'x', dtype: 'int32', shape: [1] }], () => Int32Array.of(1));
-  expect((await openSafetensors(file)).entries.size).toBe(1);
   await expect(readAdapter(folder)).rejects.toMatchObject({ code: 'ADAPTER_TENSOR_INTEGER' });
 });
 
