@@ -11,7 +11,7 @@ export const configs = path.resolve(import.meta.dirname, '../../../plugins/advis
 /** The shapes of a folder that need hold nothing but config.json. */
 export function readShapes(folder: string): Promise<Shapes> {
   const trainer = createTrainer({ model: folder, train: { engine: 'cpu' } }, { log: quiet }).use(causalLm());
-  return trainer.withServices({ model: Model }, async ({ model }) => shapesOf(model), { isShapesOnly: true });
+  return trainer.withServices({ model: Model }, async ({ model }) => shapesOf(model), { isUnloaded: true });
 }
 
 export const workload = { pairs: 4, promptTokens: 256, completionTokens: 256, sharesPrompts: true } as const;
