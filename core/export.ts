@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Run } from './hook-arguments.ts';
 import type { CallFace } from './hooks/registry.ts';
+import { asideName, forget } from './parameters/aside-name.ts';
 import { explained, replaceFolder } from './parameters/writeAside.ts';
 
 /**
@@ -10,11 +11,9 @@ import { explained, replaceFolder } from './parameters/writeAside.ts';
  * Throws DISK_FULL, WRITE_FAILED, and what the taps throw.
  */
 export async function exportRun(hooks: CallFace, run: Run, output: string): Promise<string[]> {
-  let staging: string | undefined;
+  const staging = asideName(path.join(output, '.export'), 'staging');
   try {
-    await mkdir(output, { recursive: true });
-    // a name of its own: a run that was killed leaves its staging behind, and process ids come back
-    staging = await mkdtemp(path.join(output, '.staging-'));
+    await mkdir(staging, { recursive: true });
     await hooks.export({ directory: staging, run });
     const written: string[] = [];
     for (const name of await readdir(staging)) {
@@ -26,6 +25,7 @@ export async function exportRun(hooks: CallFace, run: Run, output: string): Prom
   } catch (cause) {
     throw explained(cause, output);
   } finally {
-    if (staging !== undefined) await rm(staging, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true });
+    forget(staging);
   }
 }

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isNativeError } from 'node:util/types';
 import { MooringError } from '../errors.ts';
+import { asideName, forget } from './aside-name.ts';
 import { failure } from './errors.ts';
 
 /**
@@ -36,14 +36,24 @@ export async function writeFolderAside(folder: string, fill: (temporary: string)
 }
 
 async function aside(target: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = temporaryName(target);
+  const temporary = asideName(target, 'partial');
   try {
     await make(temporary);
     await syncFolder(dirname(target));
   } catch (cause) {
     await rm(temporary, { recursive: true, force: true });
     throw explained(cause, target);
+  } finally {
+    forget(temporary);
   }
+}
+
+/** Removes a folder: under its name it is whole until it is gone, and a process that dies meanwhile leaves what `sweep` finds. */
+export async function removeFolder(folder: string): Promise<void> {
+  const temporary = asideName(folder, 'partial');
+  await rename(folder, temporary);
+  await rm(temporary, { recursive: true });
+  forget(temporary);
 }
 
 /** A rename replaces no folder that holds files, so the old one steps aside, and back if the new one cannot come. */
@@ -53,7 +63,7 @@ export async function replaceFolder(replacement: string, folder: string): Promis
     () => false,
   );
   if (!exists) return rename(replacement, folder);
-  const old = temporaryName(folder);
+  const old = asideName(folder, 'replaced');
   await rename(folder, old);
   try {
     await rename(replacement, folder);
@@ -62,10 +72,7 @@ export async function replaceFolder(replacement: string, folder: string): Promis
     throw error;
   }
   await rm(old, { recursive: true });
-}
-
-function temporaryName(target: string): string {
-  return `${target}.${randomUUID().slice(0, 8)}.partial`;
+  forget(old);
 }
 
 /** Puts a rename on disk: it is an entry of the folder, which has a sync of its own. */

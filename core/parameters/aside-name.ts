@@ -1,0 +1,41 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+
+/** What stands beside its target while that is written: `partial` is not whole yet, `replaced` is what stood there before. */
+export type AsideKind = 'partial' | 'replaced' | 'staging';
+
+const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 6);
+const pattern = /^(.*)\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(partial|replaced|staging)$/s;
+const inUse = new Set<string>();
+
+/** A name that nobody has, and that says which process writes there: what is left of one that died can be told. */
+export function asideName(target: string, kind: AsideKind): string {
+  const name = `${target}.${host}-${process.pid}-${randomUUID().slice(0, 8)}.${kind}`;
+  inUse.add(name);
+  return name;
+}
+
+/** Says that what `asideName` named is gone. */
+export function forget(name: string): void {
+  inUse.delete(name);
+}
+
+/**
+ * What a name left by a process of this machine that is no more stands for; undefined for names of others, of processes
+ * that live, and of other machines, which may share the disk. A process id that came back only keeps a name longer.
+ */
+export function leftover(name: string): { readonly target: string; readonly kind: AsideKind } | undefined {
+  const [, target, machine, id, kind] = pattern.exec(name) ?? [];
+  if (target === undefined || machine !== host || inUse.has(name)) return undefined;
+  const isOurs = Number(id) === process.pid; // an earlier process of our id, since it is not in use here
+  return isOurs || !isAlive(Number(id)) ? { target, kind: kind as AsideKind } : undefined;
+}
+
+function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
