@@ -3,7 +3,7 @@ import { failure } from './failure.ts';
 import { Hooks } from './hooks/registry.ts';
 import { type HookName, hookNames, hookTable } from './lifecycle.ts';
 import { checkOptions } from './options.ts';
-import { apiVersion, type Plugin, type PluginContext, type Services, type Uses } from './plugin.ts';
+import { apiVersion, type ChosenPlugin, type Plugin, type PluginContext, type Services, type Uses } from './plugin.ts';
 import { type Decorated, type Need, needed, type Provided, providersOf } from './providers.ts';
 import type { Log } from './tokens.ts';
 
@@ -31,6 +31,7 @@ export interface Plan {
 /** The plugins of a run, checked, applied and ordered: frozen. */
 export class Assembly {
   readonly hooks = new Hooks();
+  readonly chosen: ChosenPlugin[] = [];
   private readonly plugins: readonly Plugin[];
   private readonly provided: Provided[] = [];
   private readonly decorated: Decorated[] = [];
@@ -81,9 +82,11 @@ export class Assembly {
     const name = nameOf(plugin);
     const uses = plugin.definition.uses ?? {};
     this.needs.push({ asker: `The plugin ${name}`, uses });
+    const options = optionsOf(plugin);
+    this.chosen.push({ definition: plugin.definition, options });
     return {
       hooks: this.hooks.face(name, plugin.definition.capturable),
-      options: optionsOf(plugin),
+      options,
       services: this.lateServices(name, uses),
       log,
       provide: (token, provision) => void this.provided.push({ plugin: name, token, provision } as Provided),

@@ -9,7 +9,8 @@ const sampledBatches = 64;
 
 /** What comes before the first step, once its batches are there: the reference is shown, and the driver told what will come. */
 export async function beginTraining(session: Session, batch: Batch): Promise<void> {
-  await checkReference(session, batch);
+  // one that resumes has trained already
+  if (session.resumeFrom === undefined) await checkReference(session, batch);
   await session.driver.prepare?.({ steps: session.run.steps, sample: () => sampleRows(session) });
 }
 

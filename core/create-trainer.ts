@@ -1,4 +1,6 @@
 import { Assembly, nameOf, type Plan } from './assembly.ts';
+import { checkpointsFolder, findCheckpoint } from './checkpoint/find-checkpoint.ts';
+import { saveState } from './checkpoint/save-state.ts';
 import { comingPasses } from './coming-passes.ts';
 import { type RunConfig, type RunInput, runSchema } from './config.ts';
 import { coreServices } from './defaults.ts';
@@ -10,6 +12,7 @@ import { Ledger } from './ledger.ts';
 import { loadModel, modelUses } from './load-model.ts';
 import { createLog } from './log.ts';
 import { checkOptions, type Locate, nearest } from './options.ts';
+import { sweep } from './parameters/sweep.ts';
 import type { Plugin, Services, Uses } from './plugin.ts';
 import { coreUses, countSteps, RunState, type Session } from './session.ts';
 import type { Log } from './tokens.ts';
@@ -26,6 +29,12 @@ export interface TrainResult {
   readonly evaluation: StepRecord | undefined;
   /** Folders that were written. */
   readonly written: readonly string[];
+}
+
+/** How a run is begun. */
+export interface TrainOptions {
+  /** Goes on from a checkpoint: this folder, or with `true` the newest whole one of the output, if there is one. */
+  readonly resume?: boolean | string;
 }
 
 /** How a trainer talks, and where its configuration was written. */
@@ -92,12 +101,16 @@ export class Trainer {
     this.run?.requestStop(reason);
   }
 
-  /** Trains, and exports into `output` if there is one. */
-  async train(): Promise<TrainResult> {
+  /**
+   * Trains, and exports into `output` if there is one. Throws CHECKPOINT_TORN and CHECKPOINT_DIFFERS for a checkpoint that
+   * cannot be gone on from.
+   */
+  async train({ resume = false }: TrainOptions = {}): Promise<TrainResult> {
     const started = performance.now();
     const assembly = this.assemble();
     const result = async () => {
-      const session = await this.open(assembly);
+      await this.sweepOutput();
+      const session = await this.open(assembly, await findCheckpoint(resume, this.config.output, this.log));
       const written = await this.guarded(session);
       const { step, stopReason, record, evaluation } = session.run;
       const seconds = (performance.now() - started) / 1000;
@@ -171,7 +184,15 @@ export class Trainer {
     return assembly;
   }
 
-  private async open(assembly: Assembly): Promise<Session> {
+  private async sweepOutput(): Promise<void> {
+    const { output } = this.config;
+    if (output === undefined) return;
+    const swept = [...(await sweep(output)), ...(await sweep(checkpointsFolder(output)))];
+    if (swept.length > 0)
+      this.log.info({ swept }, `swept ${output}: ${swept.length} leftovers of runs that were killed`);
+  }
+
+  private async open(assembly: Assembly, resumeFrom: string | undefined): Promise<Session> {
     const services = await assembly.open(coreUses);
     const { config, clock, engine, data } = services;
     const ledger = new Ledger(
@@ -184,6 +205,7 @@ export class Trainer {
     const run: RunState = new RunState(config, steps, ledger, {
       evaluate: () => evaluate(session),
       passes: () => comingPasses(session),
+      saveState: (folder) => saveState(session, folder),
     });
     const session: Session = {
       ...services,
@@ -192,6 +214,8 @@ export class Trainer {
       ledger,
       run,
       saveLastGood: () => saveLastGood(session),
+      plugins: assembly.chosen,
+      resumeFrom,
     };
     this.run = run;
     if (this.stopReason !== undefined) run.requestStop(this.stopReason);

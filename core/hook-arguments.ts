@@ -19,6 +19,11 @@ export interface Run {
   evaluate(): Promise<StepRecord>;
   /** The passes that it will ask for. */
   passes(): ComingPasses;
+  /**
+   * Saves all that going on needs into a new folder, which appears whole or not at all: in `betweenSteps` and `trainEnd`.
+   * Throws CHECKPOINT_MID_STEP, DISK_FULL and WRITE_FAILED.
+   */
+  saveState(folder: string): Promise<void>;
   /** What the plugins have used so far: milliseconds, tensors and bytes. */
   ledger(): readonly LedgerEntry[];
   /** How long steps have waited for their batches so far: next to nothing where the data keeps ahead of the steps. */
@@ -31,6 +36,15 @@ export interface Run {
  */
 export interface ComingPasses extends AsyncIterable<readonly PassRequest[]> {
   readonly batches: number;
+}
+
+/** What one plugin keeps in a checkpoint. */
+export interface CheckpointPart {
+  /** Of the form of `json` and `tensors`: a plugin refuses the versions that it does not know. */
+  readonly version: number;
+  readonly json: unknown;
+  /** float32 or int32. */
+  readonly tensors?: Readonly<Record<string, Tensor>>;
 }
 
 /** An optimizer step: `index` counts from 1. */

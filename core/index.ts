@@ -1,5 +1,7 @@
 export type { Plan, PlannedHook, PlannedService } from './assembly.ts';
 export { type Batch, inputTokens, type PreferenceBatch, type TextBatch } from './batch.ts';
+export { checkpointFolder, checkpointSteps, checkpointsFolder } from './checkpoint/find-checkpoint.ts';
+export { readPart } from './checkpoint/read-part.ts';
 export {
   type Command,
   type CommandArgument,
@@ -10,11 +12,18 @@ export {
   defineCommand,
 } from './command.ts';
 export { type RunInput, runSchema, type TrainSettings, trainSchema } from './config.ts';
-export { createTrainer, type Trainer, type TrainerOptions, type TrainResult } from './create-trainer.ts';
+export {
+  createTrainer,
+  type Trainer,
+  type TrainerOptions,
+  type TrainOptions,
+  type TrainResult,
+} from './create-trainer.ts';
 export { dropoutMask } from './dropout.ts';
 export * from './errors.ts';
 export type {
   BlockVisit,
+  CheckpointPart,
   ComingPasses,
   DefineParameter,
   LedgerEntry,
@@ -52,8 +61,8 @@ export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
 export { writeSafetensors } from './parameters/safetensors/writer.ts';
 export { tensorOfPieces } from './parameters/tensor-of-pieces.ts';
-export { writeFileAside, writeFolderAside } from './parameters/writeAside.ts';
-export { definePlugin, optional, type Plugin, type PluginFactory } from './plugin.ts';
+export { removeFolder, writeFileAside, writeFolderAside } from './parameters/writeAside.ts';
+export { type ChosenPlugin, definePlugin, optional, type Plugin, type PluginFactory } from './plugin.ts';
 export { createRandom } from './random.ts';
 export * from './rows.ts';
 export { takeRows } from './take-rows.ts';

@@ -3,6 +3,7 @@ import type { Batch } from './batch.ts';
 import type { RunConfig, TrainSettings } from './config.ts';
 import type {
   BlockVisit,
+  CheckpointPart,
   DefineParameter,
   ParameterRead,
   Projection,
@@ -21,6 +22,7 @@ export interface Lifecycle {
   modelDefined: Kind.Series<{ model: Model; define: DefineParameter }>;
   modelReady: Kind.Series<{ model: Model }>;
   refInit: Kind.Series<{ reference: Reference | undefined }>;
+  checkpointLoad: Kind.Series<{ parts: Readonly<Record<string, CheckpointPart>> }>;
   trainBegin: Kind.Series<{ run: Run }>;
   epochBegin: Kind.Series<{ run: Run; epoch: number }>;
   batch: Kind.Waterfall<Batch, { position: number; random: Random }>;
@@ -41,6 +43,8 @@ export interface Lifecycle {
   evaluate: Kind.Collect<number, { run: Run }>;
   evaluated: Kind.Series<{ figures: StepRecord; step: number }>;
   epochEnd: Kind.Series<{ run: Run; epoch: number }>;
+  betweenSteps: Kind.Series<{ run: Run }>;
+  checkpointSave: Kind.Collect<CheckpointPart, { run: Run }>;
   trainEnd: Kind.Series<{ run: Run }>;
   export: Kind.Series<{ directory: string; run: Run }>;
   failure: Kind.Settled<{ error: unknown; run: Run }>;
@@ -55,10 +59,9 @@ export interface HookRow<Name extends HookName> {
   readonly kind: Lifecycle[Name]['kind'];
   readonly when: string;
   readonly args: readonly (keyof Lifecycle[Name]['args'] & string)[];
-  readonly returns: string;
+  /** What a returned value does; absent where it is ignored. */
+  readonly returns?: string;
 }
-
-const nothing = 'nothing';
 
 /** The hooks in lifecycle order. A hook without kind, arguments or documentation does not compile. */
 export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
@@ -68,34 +71,28 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
     args: ['config'],
     returns: 'replaces the train settings',
   },
-  setup: { kind: 'series', when: 'services exist', args: ['run'], returns: nothing },
+  setup: { kind: 'series', when: 'services exist', args: ['run'] },
   modelDefined: {
     kind: 'series',
     when: 'the blocks and shapes are known, no weights yet: define adapters, freeze parameters',
     args: ['model', 'define'],
-    returns: nothing,
   },
-  modelReady: { kind: 'series', when: 'the weights are loaded', args: ['model'], returns: nothing },
-  refInit: {
+  modelReady: { kind: 'series', when: 'the weights are loaded', args: ['model'] },
+  refInit: { kind: 'series', when: 'the reference is made, of the weights just loaded', args: ['reference'] },
+  checkpointLoad: {
     kind: 'series',
-    when: 'the reference comes to be, from the weights just loaded',
-    args: ['reference'],
-    returns: nothing,
+    when: 'in a run that resumes, after the reference is made: take back what `checkpointSave` gave; tensors are freed after it',
+    args: ['parts'],
   },
-  trainBegin: { kind: 'series', when: 'before the first step', args: ['run'], returns: nothing },
-  epochBegin: { kind: 'series', when: 'before the first step of an epoch', args: ['run', 'epoch'], returns: nothing },
+  trainBegin: { kind: 'series', when: 'before the first step', args: ['run'] },
+  epochBegin: { kind: 'series', when: 'before the first step of an epoch', args: ['run', 'epoch'] },
   batch: {
     kind: 'waterfall',
     when: 'each micro-batch, ahead of its step: depends only on its arguments',
     args: ['position', 'random'],
     returns: 'replaces the batch',
   },
-  stepBegin: {
-    kind: 'series',
-    when: 'all micro-batches of the step are fetched',
-    args: ['step', 'microBatches'],
-    returns: nothing,
-  },
+  stepBegin: { kind: 'series', when: 'all micro-batches of the step are fetched', args: ['step', 'microBatches'] },
   settings: {
     kind: 'sync waterfall',
     when: 'before the first forward of a step, and of an evaluation: live values such as learningRate and beta',
@@ -112,7 +109,6 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
     kind: 'paired before',
     when: 'before each block of a forward pass',
     args: ['block', 'pass', 'next'],
-    returns: nothing,
   },
   readParameter: {
     kind: 'sync waterfall',
@@ -130,7 +126,6 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
     kind: 'paired after',
     when: 'after each block of a forward pass, in reverse order, whatever failed',
     args: ['block', 'pass', 'next'],
-    returns: nothing,
   },
   lossTerms: {
     kind: 'sync collect',
@@ -142,7 +137,6 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
     kind: 'paired before',
     when: 'before each block of a backward pass',
     args: ['block', 'pass', 'next'],
-    returns: nothing,
   },
   gradient: {
     kind: 'sync waterfall',
@@ -154,7 +148,6 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
     kind: 'paired after',
     when: 'after each block of a backward pass, in reverse order, whatever failed',
     args: ['block', 'pass', 'next'],
-    returns: nothing,
   },
   metrics: {
     kind: 'sync collect',
@@ -162,40 +155,31 @@ export const hookTable: { readonly [Name in HookName]: HookRow<Name> } = {
     args: ['outputs', 'batch', 'settings', 'step'],
     returns: 'figures by name: { value, reduce, weight }, reduced over the step',
   },
-  gradientsReady: {
-    kind: 'series',
-    when: 'the gradients of the step are accumulated, not yet clipped',
-    args: ['gradients', 'step'],
-    returns: nothing,
-  },
-  stepEnd: {
-    kind: 'series',
-    when: 'after the optimizer step, never after a micro-step',
-    args: ['step', 'record'],
-    returns: nothing,
-  },
+  gradientsReady: { kind: 'series', when: 'they are accumulated, not yet clipped', args: ['gradients', 'step'] },
+  stepEnd: { kind: 'series', when: 'after the optimizer step, never after a micro-step', args: ['step', 'record'] },
   evaluate: {
     kind: 'collect',
     when: 'at an evaluation, beside the figures on evalData',
     args: ['run'],
     returns: 'figures by name',
   },
-  evaluated: { kind: 'series', when: 'after an evaluation', args: ['figures', 'step'], returns: nothing },
-  epochEnd: { kind: 'series', when: 'after the last step of an epoch', args: ['run', 'epoch'], returns: nothing },
-  trainEnd: { kind: 'series', when: 'after the last step', args: ['run'], returns: nothing },
+  evaluated: { kind: 'series', when: 'after an evaluation', args: ['figures', 'step'] },
+  epochEnd: { kind: 'series', when: 'after the last step of an epoch', args: ['run', 'epoch'] },
+  betweenSteps: { kind: 'series', when: 'nothing of a step is under way: the moment for run.saveState', args: ['run'] },
+  checkpointSave: {
+    kind: 'collect',
+    when: 'the state of the run is being saved: give your own, under your name, or a resumed run will not have it',
+    args: ['run'],
+    returns: 'parts by plugin: { version, json, tensors }; the core frees the tensors',
+  },
+  trainEnd: { kind: 'series', when: 'after the last step', args: ['run'] },
   export: {
     kind: 'series',
     when: 'at the end: write folders into the staging directory, which then takes its place in the output',
     args: ['directory', 'run'],
-    returns: nothing,
   },
-  failure: {
-    kind: 'settled',
-    when: 'the run failed: taps see the error and cannot swallow it',
-    args: ['error', 'run'],
-    returns: nothing,
-  },
-  teardown: { kind: 'settled', when: 'always, last', args: ['run'], returns: nothing },
+  failure: { kind: 'settled', when: 'the run failed: taps see the error and swallow nothing', args: ['error', 'run'] },
+  teardown: { kind: 'settled', when: 'always, last', args: ['run'] },
 };
 
 /** The hooks' names in lifecycle order. */

@@ -73,6 +73,8 @@ export interface PluginDefinition<Input, Options, Used extends Uses> {
    * tensors that they get and `read`, made of tfjs operations. Where it is not said, blocks that call them run eagerly.
    */
   readonly capturable?: boolean;
+  /** Whether it only watches: it changes no figure, so that a run may resume without it, or with other options of it. */
+  readonly isObserver?: boolean;
   /** Commands that it adds to the command line. */
   readonly commands?: readonly Command[];
   readonly apply: (context: PluginContext<Options, Used>) => void;
@@ -88,6 +90,9 @@ export interface Plugin {
   readonly isDefault?: boolean;
   readonly apply: (context: PluginContext<unknown, Uses>) => void;
 }
+
+/** A plugin of a run, with its options as they were checked. */
+export type ChosenPlugin = Pick<Plugin, 'definition' | 'options'>;
 
 /** Makes plugins of one definition: `refClone()`, `dpo({ beta: 0.2 })`. */
 export interface PluginFactory<Input> {

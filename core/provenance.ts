@@ -24,7 +24,7 @@ const sameAsPolicy = new Set(['clone', 'adapters-off', 'adapter-snapshot']);
  * reference that was read from disk with the policy's own weights; for every other it is finite. Throws REFERENCE_DIFFERS and REFERENCE_NOT_FINITE.
  */
 export async function checkReference(session: Session, batch: Batch): Promise<void> {
-  const { driver, store, reference, log } = session;
+  const { driver, store, reference, log, run } = session;
   const request = requestsOf(session, batch).find((pass) => pass.of === 'policy');
   if (reference === undefined || request === undefined) return;
   const pass = { ...request, rows: firstScored(request.rows), outputs: ['logps'], gradient: false } as const;
@@ -36,7 +36,7 @@ export async function checkReference(session: Session, batch: Batch): Promise<vo
   const { kind, over, differsBy, storage } = reference;
   const name = over === undefined ? kind : `${kind} over ${over}`;
   const bound = storage === 'bfloat16' ? bfloat16Bound : exactBound;
-  const whole = await reference.fingerprint();
+  const whole = run.referenceAtStart ?? (await reference.fingerprint());
   const fingerprint = whole.slice(0, 12);
   const figure = kl?.value ?? Number.NaN;
   // read from disk, it may be the starting policy or any other model: its weights say which

@@ -1,7 +1,7 @@
 import type { Batch } from './batch.ts';
 import { failure } from './failure.ts';
 import type { Step } from './hook-arguments.ts';
-import { countSteps, type Session, stepAt } from './session.ts';
+import { batchesTaken, countSteps, type Session, stepAt } from './session.ts';
 
 /** A step that is to be taken, and all its micro-batches, after their taps. */
 export interface FetchedStep {
@@ -10,7 +10,7 @@ export interface FetchedStep {
 }
 
 /**
- * The steps of a run, until it is asked to stop. Every micro-batch of a step is fetched before its first forward, so
+ * The steps of a run that are still to be taken, until it is asked to stop. Every micro-batch of a step is fetched before its first forward, so
  * that normalisers are those of one large batch, and no step spans epochs. Throws DATA_ENDED.
  */
 export async function* readSteps(session: Session): AsyncGenerator<FetchedStep> {
@@ -19,7 +19,7 @@ export async function* readSteps(session: Session): AsyncGenerator<FetchedStep> 
   const { perEpoch, steps } = countSteps(config, data.batchesPerEpoch);
   const batches = readAhead(session);
   try {
-    for (let index = 1; index <= steps && !run.signal.aborted; index++) {
+    for (let index = run.step + 1; index <= steps && !run.signal.aborted; index++) {
       const left = data.batchesPerEpoch - ((index - 1) % perEpoch) * gradientAccumulationSteps;
       const step = stepAt(session, index);
       const taken = take(batches, Math.min(gradientAccumulationSteps, left), step);
@@ -31,8 +31,9 @@ export async function* readSteps(session: Session): AsyncGenerator<FetchedStep> 
 }
 
 /** The batches after their taps, one being made while the step before it runs. */
-async function* readAhead({ data, hooks, random }: Session): AsyncGenerator<Batch> {
-  const source = data.open(0);
+async function* readAhead(session: Session): AsyncGenerator<Batch> {
+  const { data, hooks, random, run } = session;
+  const source = data.open(batchesTaken(session, run.step));
   const fetch = async () => {
     const { value } = await source.next();
     return value === undefined ? undefined : hooks.batch(value, { position: value.position, random });

@@ -1,9 +1,9 @@
 import type { RunConfig } from './config.ts';
 import { failure } from './failure.ts';
-import type { ComingPasses, Run, Step, StepRecord } from './hook-arguments.ts';
+import type { Run, Step, StepRecord } from './hook-arguments.ts';
 import type { CallFace, Hooks } from './hooks/registry.ts';
 import type { Ledger } from './ledger.ts';
-import { optional, type Services } from './plugin.ts';
+import { type ChosenPlugin, optional, type Services } from './plugin.ts';
 import * as Tokens from './tokens.ts';
 
 /** The services that the loop itself uses. */
@@ -32,6 +32,10 @@ export interface Session extends Services<typeof coreUses> {
   readonly run: RunState;
   /** Saves the weights as they are, after a failed step; says where, or why not. */
   readonly saveLastGood: () => Promise<string>;
+  /** The plugins in their order, with their checked options. */
+  readonly plugins: readonly ChosenPlugin[];
+  /** The checkpoint to go on from. */
+  readonly resumeFrom: string | undefined;
 }
 
 /** The run's progress, and what plugins may ask of it. */
@@ -44,22 +48,28 @@ export class RunState implements Run {
   record: StepRecord | undefined;
   evaluation: StepRecord | undefined;
   stopReason: string | undefined;
+  /** Fingerprint of the reference as it was made of what the model's folder holds. */
+  referenceAtStart: string | undefined;
+  /** Whether a step has begun and not ended: nothing can go on from within it. */
+  isMidStep = false;
   private readonly controller = new AbortController();
   private readonly accounts: Ledger;
-  private readonly evaluateNow: () => Promise<StepRecord>;
-  readonly passes: () => ComingPasses;
+  readonly evaluate: Run['evaluate'];
+  readonly passes: Run['passes'];
+  readonly saveState: Run['saveState'];
 
   constructor(
     config: RunConfig,
     steps: number,
     accounts: Ledger,
-    ahead: { readonly evaluate: () => Promise<StepRecord>; readonly passes: () => ComingPasses },
+    actions: Pick<Run, 'evaluate' | 'passes' | 'saveState'>,
   ) {
     this.config = config;
     this.steps = steps;
     this.accounts = accounts;
-    this.evaluateNow = ahead.evaluate;
-    this.passes = ahead.passes;
+    this.evaluate = actions.evaluate;
+    this.passes = actions.passes;
+    this.saveState = actions.saveState;
   }
 
   get signal(): AbortSignal {
@@ -69,10 +79,6 @@ export class RunState implements Run {
   requestStop(reason: string): void {
     this.stopReason ??= reason;
     this.controller.abort(this.stopReason);
-  }
-
-  evaluate(): Promise<StepRecord> {
-    return this.evaluateNow();
   }
 
   get millisecondsAwaitingData(): number {
@@ -91,6 +97,13 @@ export function countSteps(config: RunConfig, batchesPerEpoch: number): { perEpo
   const total = steps ?? Math.ceil(epochs * perEpoch);
   if (perEpoch < 1 || total < 1) throw failure('NO_STEPS', { batches: batchesPerEpoch, epochs });
   return { perEpoch, steps: total };
+}
+
+/** How many batches the steps up to this one have taken: no step spans epochs. */
+export function batchesTaken({ config, data }: Pick<Session, 'config' | 'data'>, step: number): number {
+  const { perEpoch } = countSteps(config, data.batchesPerEpoch);
+  const epochs = Math.floor(step / perEpoch);
+  return epochs * data.batchesPerEpoch + (step % perEpoch) * config.train.gradientAccumulationSteps;
 }
 
 /** The step of an index, counted from 1. */

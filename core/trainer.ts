@@ -1,5 +1,6 @@
 import type { Batch } from './batch.ts';
 import { beginTraining } from './begin-training.ts';
+import { restoreState } from './checkpoint/restore-state.ts';
 import { failure } from './failure.ts';
 import type { Step } from './hook-arguments.ts';
 import { loadModel } from './load-model.ts';
@@ -15,20 +16,23 @@ export async function train(session: Session): Promise<void> {
   const { maxGradNorm, evalEverySteps } = config.train;
   const { perEpoch } = countSteps(config, data.batchesPerEpoch);
 
-  // shapes first, then weights, then the reference that is made of them
+  // shapes first, then weights, then the reference that is made of them, and only then what a checkpoint holds
   await hooks.setup({ run });
   await loadModel(session, hooks);
   await hooks.refInit({ reference });
+  await restoreState(session);
   await hooks.trainBegin({ run });
   if (evalEverySteps !== undefined && evaluationData === undefined) throw failure('NO_EVALUATION_DATA', {});
   if (!store.names.some((name) => store.isTrainable(name))) throw failure('NOTHING_TRAINABLE', {});
 
+  const first = run.step + 1;
   for await (const { step, microBatches } of readSteps(session)) {
     const { index, epoch } = step;
+    run.isMidStep = true;
     runner.step = index;
     ledger.beginStep();
 
-    if (index === 1) await beginTraining(session, microBatches[0] as Batch);
+    if (index === first) await beginTraining(session, microBatches[0] as Batch);
     if ((index - 1) % perEpoch === 0) await hooks.epochBegin({ run, epoch });
     await hooks.stepBegin({ step, microBatches });
 
@@ -56,6 +60,8 @@ export async function train(session: Session): Promise<void> {
     if (index % perEpoch === 0) await hooks.epochEnd({ run, epoch });
     const isLast = index === run.steps || run.signal.aborted;
     if (evaluationData !== undefined && (isLast || index % (evalEverySteps ?? Infinity) === 0)) await run.evaluate();
+    run.isMidStep = false;
+    await hooks.betweenSteps({ run });
   }
   await hooks.trainEnd({ run });
 }

@@ -5,7 +5,7 @@ import { type ErrorTable, type HookName, hookNames, hookTable } from 'mooring';
 export function renderHooks(): string {
   const rows = hookNames.map((name) => {
     const { kind, when, args, returns } = hookTable[name];
-    return `| \`${name}\` | ${kind} | ${args.map((each) => `\`${each}\``).join(', ')} | ${when} | ${returns} |`;
+    return `| \`${name}\` | ${kind} | ${args.map((each) => `\`${each}\``).join(', ')} | ${when} | ${returns ?? 'nothing'} |`;
   });
   const kinds = Object.entries(kindsInWords).map(([kind, words]) => `- **${kind}**: ${words}`);
   return page('Hooks', [
@@ -121,6 +121,10 @@ const places: Readonly<Record<HookName, { depth: number; first?: readonly string
   modelDefined: { depth: 0, first: ['parameters are defined'] },
   modelReady: { depth: 0, first: ['weights are read, one tensor at a time'] },
   refInit: { depth: 0 },
+  checkpointLoad: {
+    depth: 0,
+    first: ['if the run resumes: trained values, optimizer and reference are as they were saved'],
+  },
   trainBegin: { depth: 0 },
   epochBegin: { depth: 1, first: ['before step 1: policy and reference score the same rows, and their KL is checked'] },
   batch: { depth: 2 },
@@ -141,6 +145,8 @@ const places: Readonly<Record<HookName, { depth: number; first?: readonly string
   evaluate: { depth: 2 },
   evaluated: { depth: 2 },
   epochEnd: { depth: 1 },
+  betweenSteps: { depth: 1 },
+  checkpointSave: { depth: 2 },
   trainEnd: { depth: 0 },
   export: { depth: 0 },
   failure: { depth: 0, first: ['where an error came up'] },

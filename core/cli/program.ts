@@ -22,8 +22,9 @@ export function buildProgram(terminal: Terminal, exitWith: (code: number) => voi
     .argument('<run.yaml>', 'the run file; paths in it are relative to its folder')
     .addOption(settings())
     .option('--output <folder>', "where results go, instead of the run file's `output`; relative to here")
+    .option('--resume [folder]', 'go on from the newest checkpoint in the output, or from this one')
     .addHelpText('after', stopping)
-    .action(async (file: string, options: { set: string[]; output?: string }) => {
+    .action(async (file: string, options: { set: string[]; output?: string; resume?: boolean | string }) => {
       const { trainCommand } = await import('./train.ts');
       exitWith(await trainCommand(file, { ...options, isDebug: isDebug(), terminal }));
     });

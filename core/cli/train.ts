@@ -10,6 +10,8 @@ export async function trainCommand(
   options: {
     readonly set: readonly string[];
     readonly output?: string;
+    /** The newest checkpoint of the output, or this folder. */
+    readonly resume?: boolean | string;
     readonly isDebug: boolean;
     readonly terminal: Terminal;
   },
@@ -18,7 +20,7 @@ export async function trainCommand(
   if (output === undefined) log.warn({}, 'the run names no output, so nothing will be kept: set it, or give --output');
   const stop = stopOnSignal((reason) => trainer.requestStop(reason), { tell: (line) => log.warn({}, line) });
   try {
-    const result = await trainer.train();
+    const result = await trainer.train({ resume: options.resume ?? false });
     options.terminal.out(`${summaryOf(result)}\n`);
     return stop.exitCode();
   } finally {

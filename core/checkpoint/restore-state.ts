@@ -1,0 +1,75 @@
+import path from 'node:path';
+import { dispose, type Tensor } from '@tensorflow/tfjs';
+import type { CheckpointPart } from '../hook-arguments.ts';
+import type { Session } from '../session.ts';
+import { failure } from './errors.ts';
+import { frozenFingerprint } from './frozen.ts';
+import { differencesOf, identityOf, modeOf } from './identity.ts';
+import { format, readStateFile, type State } from './state-file.ts';
+import { namesInTensorFile, partFile, readTensorFile } from './tensor-file.ts';
+
+/**
+ * Goes on from the checkpoint of a run that resumes. By now the model's folder is loaded and the reference made of it, so
+ * that the reference is that of the start, moved as far as it had been; only now come the policy's trained values.
+ * Throws CHECKPOINT_DIFFERS, before anything is changed if the checkpoint is of another run.
+ */
+export async function restoreState(session: Session): Promise<void> {
+  const { run, reference, store, optimizer, hooks, log, resumeFrom: folder } = session;
+  run.referenceAtStart = await reference?.fingerprint();
+  if (folder === undefined) return;
+  const state = await readStateFile(folder);
+  await refuseAnother(session, folder, state);
+
+  for await (const [name, value] of readTensorFile(path.join(folder, 'policy.safetensors')))
+    store.write(name, 'policy', value);
+  const moments: (readonly [string, Tensor])[] = [];
+  for await (const moment of readTensorFile(path.join(folder, 'optimizer.safetensors'))) moments.push(moment);
+  optimizer.load({ json: state.optimizer, tensors: moments });
+  await restoreReference(session, folder, state);
+
+  run.step = state.step;
+  run.record = state.record;
+  run.evaluation = state.evaluation;
+  const parts = await readParts(folder, state);
+  try {
+    await hooks.checkpointLoad({ parts });
+  } finally {
+    for (const { tensors } of Object.values(parts)) dispose(Object.values(tensors ?? {}));
+  }
+  log.info({ folder, step: run.step }, `resumed after step ${run.step}, from ${folder}`);
+}
+
+async function refuseAnother(session: Session, folder: string, state: State): Promise<void> {
+  const { run, store, log } = session;
+  const refuse = (differences: readonly string[]) => {
+    if (differences.length > 0) throw failure('CHECKPOINT_DIFFERS', { folder, differences: differences.join('; ') });
+  };
+  refuse(differencesOf({ format: String(state.format) }, { format: String(format) }));
+  refuse(differencesOf(state.identity, identityOf(session)));
+  if (state.step > run.steps) refuse([`steps were more than ${state.step} and are ${run.steps}`]);
+  const saved = await namesInTensorFile(path.join(folder, 'policy.safetensors'));
+  const frozen = await frozenFingerprint(store, new Set(saved));
+  refuse(differencesOf({ 'frozen parameters': state.frozen }, { 'frozen parameters': frozen }));
+  const modes = differencesOf(state.mode, modeOf(session));
+  if (modes.length > 0)
+    log.warn({ folder }, `resume: ${modes.join('; ')}: figures agree within 1e-5, not to the last bit`);
+}
+
+async function restoreReference({ reference }: Session, folder: string, state: State): Promise<void> {
+  if (reference?.parameters === undefined) return;
+  for await (const [name, value] of readTensorFile(path.join(folder, 'reference.safetensors')))
+    reference.parameters.write(name, value);
+  const is = { 'reference as it had moved': await reference.fingerprint() };
+  const [difference] = differencesOf({ 'reference as it had moved': state.reference ?? 'none' }, is);
+  if (difference !== undefined) throw failure('CHECKPOINT_DIFFERS', { folder, differences: difference });
+}
+
+async function readParts(folder: string, { parts }: State): Promise<Record<string, CheckpointPart>> {
+  const read: Record<string, CheckpointPart> = {};
+  for (const [name, { version, json }] of Object.entries(parts)) {
+    const tensors: Record<string, Tensor> = {};
+    for await (const [tensor, value] of readTensorFile(path.join(folder, partFile(name)))) tensors[tensor] = value;
+    read[name] = { version, json, tensors };
+  }
+  return read;
+}

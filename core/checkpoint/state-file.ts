@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import type { StepRecord } from '../hook-arguments.ts';
+import { writeFileAside } from '../parameters/writeAside.ts';
+
+/** The form of the folders that this release writes. */
+export const format = 1;
+
+/** JSON has no word for figures that are not finite, so they are text. */
+const figureSchema = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity']).transform(Number)]);
+const recordSchema = z.record(z.string(), figureSchema);
+const fieldsSchema = z.record(z.string(), z.string());
+
+const stateSchema = z.strictObject({
+  format: z.number(),
+  step: z.int().nonnegative(),
+  record: recordSchema.optional(),
+  evaluation: recordSchema.optional(),
+  /** What the run that resumes must share, by field. */
+  identity: fieldsSchema,
+  /** What the figures may differ by, in their last digits. */
+  mode: fieldsSchema,
+  /** Fingerprint of the parameters that are not in the folder, for they were never trained. */
+  frozen: z.string(),
+  /** Fingerprint of the reference, if it can move. */
+  reference: z.string().optional(),
+  optimizer: z.unknown(),
+  parts: z.record(z.string(), z.strictObject({ version: z.number(), json: z.unknown() })),
+});
+
+/** What a checkpoint holds beside tensors. */
+export type State = z.output<typeof stateSchema>;
+
+/** Writes `state.json`. */
+export async function writeStateFile(folder: string, state: State): Promise<void> {
+  const text = JSON.stringify(
+    { ...state, record: figures(state.record), evaluation: figures(state.evaluation) },
+    null,
+    2,
+  );
+  await writeFileAside(path.join(folder, 'state.json'), (handle) => handle.writeFile(`${text}\n`));
+}
+
+/** Reads `state.json`. Throws what zod throws. */
+export async function readStateFile(folder: string): Promise<State> {
+  return stateSchema.parse(JSON.parse(await readFile(path.join(folder, 'state.json'), 'utf8')));
+}
+
+function figures(record: StepRecord | undefined): Record<string, number | string> | undefined {
+  if (record === undefined) return undefined;
+  const entries = Object.entries(record);
+  return Object.fromEntries(entries.map(([name, value]) => [name, Number.isFinite(value) ? value : String(value)]));
+}
