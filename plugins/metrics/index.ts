@@ -1,19 +1,35 @@
 import path from 'node:path';
-import { Clock, DataSource, definePlugin, Engine, inputTokens, MooringError, optional, Reference } from 'mooring';
+import {
+  Clock,
+  DataSource,
+  definePlugin,
+  Engine,
+  inputTokens,
+  MooringError,
+  optional,
+  Reference,
+  readPart,
+} from 'mooring';
+import { z } from 'zod';
+import { keepSteps } from './keep-steps.ts';
 import { MetricsFile } from './metrics-file.ts';
 import { prepareFolder, type Summary, writeSummary } from './summary.ts';
+
+const savedSchema = z.object({ tokens: z.number(), epoch: z.number() });
 
 /** Writes the figures of every step to `metrics.jsonl`, and what the run was to `summary.json`. */
 export const metrics = definePlugin({
   name: 'metrics',
   apiVersion: 1,
   uses: { clock: Clock, data: DataSource, engine: Engine, reference: optional(Reference) },
+  isObserver: true,
   ranks: 'first',
   apply({ hooks, services, log }) {
     const now = () => services.clock.now() / 1000;
     const seconds = { setup: 0, begin: 0, end: 0 };
     let file: MetricsFile | undefined;
     let tokens = 0;
+    let tokensBefore = 0;
     let epoch = 0;
     let reference: Summary['reference'] = null;
     let error: Summary['error'] = null;
@@ -21,12 +37,20 @@ export const metrics = definePlugin({
     hooks.setup.tap(() => {
       seconds.setup = now();
     });
-    hooks.trainBegin.tap(async ({ run: { config } }) => {
+    hooks.checkpointSave.tap(() => ({ metrics: { version: 1, json: { tokens, epoch } } }));
+    hooks.checkpointLoad.tap(({ parts }) => {
+      ({ tokens, epoch } = readPart(parts, 'metrics', 1, savedSchema)?.json ?? { tokens, epoch });
+    });
+    hooks.trainBegin.tap(async ({ run: { config, step } }) => {
       seconds.begin = now();
+      tokensBefore = tokens;
       if (config.output === undefined) return;
-      const kept = await prepareFolder(config.output);
+      const figures = path.join(config.output, 'metrics.jsonl');
+      // a run that resumes goes on where its checkpoint was: what it wrote after that comes again
+      const isResumed = step > 0 && (await keepSteps(figures, step));
+      const kept = isResumed ? [] : await prepareFolder(config.output);
       if (kept.length > 0) log.info({ kept }, `the figures of an earlier run are kept as ${kept.join(' and ')}`);
-      file = new MetricsFile(path.join(config.output, 'metrics.jsonl'));
+      file = new MetricsFile(figures);
     });
     hooks.stepBegin.tap(({ microBatches }) => {
       tokens += inputTokens(microBatches);
@@ -56,8 +80,8 @@ export const metrics = definePlugin({
         seconds: now() - seconds.setup,
         millisecondsAwaitingData: run.millisecondsAwaitingData,
         tokens,
-        tokensPerSecond: tokens / ((seconds.end || now()) - seconds.begin),
         peakTensorBytes: services.engine.peakBytes(),
+        tokensPerSecond: (tokens - tokensBefore) / ((seconds.end || now()) - seconds.begin),
         peakBytes: process.resourceUsage().maxRSS * 1024,
         reference,
         ledger: run.ledger(),

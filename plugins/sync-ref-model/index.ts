@@ -1,8 +1,12 @@
-import { definePlugin, type MovableParameters, ParameterStore, Reference } from 'mooring';
+import * as tf from '@tensorflow/tfjs';
+import { definePlugin, type MovableParameters, ParameterStore, Reference, readPart } from 'mooring';
+import { z } from 'zod';
 import { BiasCorrectedAverage } from './bema.ts';
 import { failure, whyFixed } from './errors.ts';
 import { syncSchema } from './options.ts';
 import { moveTowardPolicy } from './sync.ts';
+
+const savedSchema = z.object({ trained: z.array(z.string()) });
 
 /** Moves the reference after every `everySteps` optimizer steps: toward the policy, or to its bias-corrected average. */
 export const syncRefModel = definePlugin({
@@ -21,6 +25,15 @@ export const syncRefModel = definePlugin({
       for (const name of store.names) if (store.isTrainable(name)) trained.add(name);
     };
 
+    hooks.checkpointSave.tap(() => {
+      const tensors = Object.fromEntries(average?.save() ?? []);
+      return { 'sync-ref-model': { version: 1, json: { trained: [...trained] }, tensors } };
+    });
+    hooks.checkpointLoad.tap(({ parts }) => {
+      const part = readPart(parts, 'sync-ref-model', 1, savedSchema);
+      for (const name of part?.json.trained ?? []) trained.add(name);
+      average?.load(Object.entries(part?.tensors ?? {}).map(([name, value]) => [name, tf.clone(value)] as const));
+    });
     hooks.trainBegin.tap(() => {
       const parameters = movable(services.reference);
       noteTrained();

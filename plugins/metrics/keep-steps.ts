@@ -1,0 +1,30 @@
+import { readFile, truncate } from 'node:fs/promises';
+import { failure } from './errors.ts';
+
+/**
+ * Cuts a file of figures after the lines of a step: those that come after it, and a last one that a kill left half-written,
+ * go. Lines are in the order of steps. Returns whether the file exists. Throws METRICS_UNWRITABLE.
+ */
+export async function keepSteps(file: string, step: number): Promise<boolean> {
+  const content = await readFile(file).catch(() => undefined);
+  if (content === undefined) return false;
+  let end = 0;
+  for (let next = content.indexOf('\n'); next >= 0; next = content.indexOf('\n', end)) {
+    if (!(stepOf(content.toString('utf8', end, next)) <= step)) break;
+    end = next + 1;
+  }
+  try {
+    await truncate(file, end);
+  } catch (cause) {
+    throw failure('METRICS_UNWRITABLE', { file, reason: (cause as Error).message }, { cause });
+  }
+  return true;
+}
+
+function stepOf(line: string): number {
+  try {
+    return Number((JSON.parse(line) as { step?: unknown }).step);
+  } catch {
+    return Number.NaN;
+  }
+}
