@@ -1,0 +1,46 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { readInstalled } from '../../../core/engine/install/cache.ts';
+import { refClone } from '../../../plugins/ref-clone/index.ts';
+import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
+import { asBits, type Cell, resumed, uninterrupted } from './support.ts';
+
+const whereNative = readInstalled() === undefined ? describe.skip : describe;
+
+const references = {
+  'no reference': () => [],
+  'a clone': () => [refClone()],
+  'a clone that is copied': () => [refClone(), syncRefModel({ everySteps: 2, mixupAlpha: 1 })],
+  'a clone that is mixed': () => [refClone(), syncRefModel({ everySteps: 2, mixupAlpha: 0.6 })],
+};
+
+const cells: Cell[] = Object.values(references).map((plugins) => ({ plugins, engine: 'cpu' }));
+
+describe.each(Object.keys(references).map((name, at) => [name, cells[at] as Cell] as const))('with %s', (_, cell) => {
+  test.each([1, 2, 3, 4])('a run that resumes after step %i is the uninterrupted one, bit for bit', async (step) => {
+    expect(asBits(await resumed(cell, step))).toEqual(asBits(await uninterrupted(cell)));
+  });
+});
+
+test('so it is on the wasm engine', async () => {
+  const cell: Cell = { plugins: references['a clone that is mixed'], engine: 'wasm' };
+  expect(asBits(await resumed(cell, 3))).toEqual(asBits(await uninterrupted(cell)));
+});
+
+whereNative('on the native engine', () => {
+  test.each(['off', 'on'] as const)('so it is with compile: %s', async (compile) => {
+    const cell: Cell = { plugins: references['a clone that is mixed'], engine: 'native', compile };
+    expect(asBits(await resumed(cell, 3))).toEqual(asBits(await uninterrupted(cell)));
+  });
+});
+
+test('a reference that is as at the start is not stored, one that has moved is', async () => {
+  const filesOf = async (cell: Cell, step: number) => {
+    const { output } = await resumed(cell, step);
+    return readdirSync(path.join(output, 'checkpoints', `step-${step}`));
+  };
+  expect(await filesOf(cells[1] as Cell, 3)).not.toContain('reference.safetensors');
+  expect(await filesOf(cells[3] as Cell, 1)).not.toContain('reference.safetensors');
+  expect(await filesOf(cells[3] as Cell, 3)).toContain('reference.safetensors');
+});
