@@ -12,8 +12,10 @@ import { explained, replaceFolder } from './parameters/writeAside.ts';
  */
 export async function exportRun(hooks: CallFace, run: Run, output: string): Promise<string[]> {
   const staging = asideName(path.join(output, '.export'), 'staging');
+  await mkdir(staging, { recursive: true }).catch((cause) => {
+    throw explained(cause, output);
+  });
   try {
-    await mkdir(staging, { recursive: true });
     await hooks.export({ directory: staging, run });
     const written: string[] = [];
     for (const name of await readdir(staging)) {
