@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { DefineParameter, Model, ParameterStore, Random } from 'mooring';
 import { type AdapterParameter, type LoraAdapter, placeAdapter } from './adapter.ts';
@@ -23,7 +22,7 @@ export function defineFresh(name: string, config: AdapterConfig, place: Place, r
 }
 
 /**
- * Defines the adapter of a PEFT folder; `changes` are to its config. Throws what reading and matching it do, and
+ * Defines the adapter of a PEFT folder, an absolute path; `changes` are to its config. Throws what reading and matching it do, and
  * ADAPTER_DROPOUT_ON_HEAD.
  */
 export async function defineFromFolder(
@@ -32,7 +31,7 @@ export async function defineFromFolder(
   changes: Partial<AdapterConfig>,
   place: Place,
 ): Promise<LoraAdapter> {
-  const read = await readAdapter(resolve(folder));
+  const read = await readAdapter(folder);
   const adapter = placeAdapter(name, { ...read.config, ...changes }, place.model, new Set(read.tensors.keys()));
   checkAdapter(read, adapter.layout, folder);
   return defined(adapter, place, ({ key }) => {

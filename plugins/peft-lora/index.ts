@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Driver, definePlugin, Engine, Model, ParameterStore, Random, Reference, RunConfig } from 'mooring';
 import { diff, info, merge } from './commands/commands.ts';
 import { defineFresh, defineFromFolder } from './define.ts';
@@ -48,14 +48,18 @@ export const peftLora = definePlugin({
       const { store, config, random } = services;
       const place = { model, store, define };
       const { dropout } = options;
-      for (const { name } of model.parameters) store.setTrainable(name, false);
+      const at = (folder: string) => resolve(config.folder, folder);
+      for (const { name } of model.parameters) {
+        store.setTrainable(name, false);
+        store.setStorage(name, options.storage);
+      }
       const trained =
         options.adapter === undefined
           ? defineFresh(trainedName, configOf(options, model, config.model), place, random)
-          : await defineFromFolder(trainedName, options.adapter, dropout === undefined ? {} : { dropout }, place);
+          : await defineFromFolder(trainedName, at(options.adapter), dropout === undefined ? {} : { dropout }, place);
       set.add(trained);
       for (const [name, folder] of Object.entries(options.adapters)) {
-        const other = await defineFromFolder(name, folder, {}, place);
+        const other = await defineFromFolder(name, at(folder), {}, place);
         for (const { spec } of other.parameters) store.setTrainable(spec.name, false);
         set.add(other);
       }

@@ -31,6 +31,7 @@ export const optionsSchema = z
       .default({}),
     reference: z.enum(['auto', 'adapters-off', 'adapter-snapshot', 'none']).default('auto'),
     allowRawBase: z.boolean().default(false),
+    storage: z.enum(['float32', 'bfloat16']).default('float32'),
   })
   .superRefine((options, context) => {
     const given = Object.keys(shape).filter((name) => options[name as keyof typeof shape] !== undefined);
