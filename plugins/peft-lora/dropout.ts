@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { type Block, dropoutMask, type Model, type Pass, type Tensors } from 'mooring';
-import { maskOf } from './adapter.ts';
+import { maskOf, placeOf } from './adapter.ts';
 import type { AdapterSet } from './set.ts';
 
 /** Sites below are the model's own. */
@@ -19,7 +19,7 @@ function masksOf({ blocks }: Model, set: AdapterSet, block: Block, { dropout, ro
   if (dropout === undefined || adapter === undefined || adapter.config.dropout === 0) return {};
   const layer = blocks.indexOf(block);
   const masks = Object.keys(block.modules).flatMap((name, index) => {
-    const module = adapter.modules.get(`${block.name}/${name}`);
+    const module = adapter.modules.get(placeOf(block.name, name));
     if (module === undefined || module.kind === 'embedding') return [];
     const place = { firstRow: rows.firstRow, layer, site: firstSite + index };
     const values = dropoutMask(dropout, place, [rows.batch, rows.time, module.inputs], adapter.config.dropout);

@@ -51,7 +51,7 @@ export const peftLora = definePlugin({
       const at = (folder: string) => resolve(config.folder, folder);
       for (const { name } of model.parameters) {
         store.setTrainable(name, false);
-        store.setStorage(name, options.storage);
+        if (options.storage !== 'float32') store.setStorage(name, options.storage);
       }
       const trained =
         options.adapter === undefined

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
-import { definePlugin, Engine, ParameterStore, Reference } from 'mooring';
+import { definePlugin, Engine, Optimizer, ParameterStore, Reference } from 'mooring';
 import { peftLora } from 'mooring/plugins/peft-lora';
 import { toyRun } from 'mooring/testing';
 
@@ -90,11 +90,12 @@ describe('the base of adapters', () => {
   it('is never trained: no gradient, no optimizer state, no buffer and no change', async () => {
     const fingerprints: string[] = [];
     const graded = new Set<string>();
+    const states = new Set<string>();
     const buffers: number[] = [];
     const look = definePlugin({
       name: 'look',
       apiVersion: 1,
-      uses: { store: ParameterStore, engine: Engine },
+      uses: { store: ParameterStore, engine: Engine, optimizer: Optimizer },
       apply({ hooks, services }) {
         const base = () => services.store.names.filter((name) => !name.startsWith('default/'));
         const see = async () => void fingerprints.push(await services.store.fingerprint('policy', base()));
@@ -104,6 +105,12 @@ describe('the base of adapters', () => {
         });
         hooks.stepEnd.tap(() => void buffers.push(services.engine.memory().bytes));
         hooks.trainEnd.tap(see);
+        hooks.trainEnd.tap(() => {
+          for (const [name, value] of services.optimizer.save().tensors) {
+            states.add(name.replace(/\/exp_avg(_sq)?$/, ''));
+            value.dispose();
+          }
+        });
       },
     });
     await toyRun([peftLora({ ...lora, bias: 'all' }), look()], { weightDecay: 0.1 }).trainer.train();
@@ -113,6 +120,7 @@ describe('the base of adapters', () => {
       'default/embedding.tokens.lora_embedding_B',
       'default/head.bias',
     ]);
+    expect(states).toEqual(graded);
     expect(new Set(buffers).size).toBe(1);
   });
 

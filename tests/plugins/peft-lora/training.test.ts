@@ -95,8 +95,9 @@ describe('dropout', () => {
     });
   });
 
-  it('with DoRA and compiled is what it is eagerly', async () => {
-    const options: LoraOptions = { dropout: 0.3, dora: true, targetModules: ['q_proj', 'o_proj'] };
+  it('with DoRA, copies, and compiled is what it is eagerly', async () => {
+    const lora = { dropout: 0.3, dora: true, targetModules: ['q_proj', 'o_proj'] };
+    const options: LoraOptions = { ...lora, bias: 'all', modulesToSave: ['norm', 'lm_head'] };
     const settings = { disableDropout: false, steps: 3 };
     const lossesOf = async (compile: 'on' | 'off') =>
       (await train('qwen2', options, { ...settings, compile }, 1)).records.map(({ loss }) => loss as number);
