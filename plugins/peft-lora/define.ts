@@ -3,7 +3,7 @@ import type { DefineParameter, Model, ParameterStore, Random } from 'mooring';
 import { type AdapterParameter, type LoraAdapter, placeAdapter } from './adapter.ts';
 import { failure } from './errors.ts';
 import { type AdapterTensor, readAdapter } from './folder/adapter.ts';
-import { checkAdapter } from './folder/check-adapter.ts';
+import { checkAdapter, refuseChangedBase } from './folder/check-adapter.ts';
 import type { AdapterConfig } from './folder/config.ts';
 import { freshValues } from './initialize.ts';
 
@@ -22,8 +22,8 @@ export function defineFresh(name: string, config: AdapterConfig, place: Place, r
 }
 
 /**
- * Defines the adapter of a PEFT folder, an absolute path; `changes` are to its config. Throws what reading and matching it do, and
- * ADAPTER_DROPOUT_ON_HEAD.
+ * Defines the adapter of a PEFT folder, an absolute path; `changes` are to its config. Throws what reading and matching it do,
+ * ADAPTER_BASE_CHANGED and ADAPTER_DROPOUT_ON_HEAD.
  */
 export async function defineFromFolder(
   name: string,
@@ -32,6 +32,7 @@ export async function defineFromFolder(
   place: Place,
 ): Promise<LoraAdapter> {
   const read = await readAdapter(folder);
+  refuseChangedBase(read.config, folder);
   const adapter = placeAdapter(name, { ...read.config, ...changes }, place.model, new Set(read.tensors.keys()));
   checkAdapter(read, adapter.layout, folder);
   return defined(adapter, place, ({ key }) => {

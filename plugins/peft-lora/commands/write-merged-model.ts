@@ -2,7 +2,7 @@ import { access, copyFile, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { tokenizerFiles, writeFileAside, writeFolderAside, writeSafetensors } from 'mooring';
 import { type Adapter, adapterFiles, readAdapter } from '../folder/adapter.ts';
-import { checkAdapter } from '../folder/check-adapter.ts';
+import { checkAdapter, refuseChangedBase } from '../folder/check-adapter.ts';
 import { failure } from '../folder/errors.ts';
 import { type LowRank, lowRanksOf, mergedWeight } from '../folder/low-rank.ts';
 import { type Base, openBase } from '../folder/open-base.ts';
@@ -33,9 +33,7 @@ export interface Merge {
 export async function writeMergedModel({ folder, model, adapter: from, output, dtype }: Merge): Promise<AdapterLayout> {
   await refuseTaken(output);
   const adapter = await readAdapter(from);
-  const { initLoraWeights: init } = adapter.config;
-  if (typeof init === 'string' && init.startsWith('pissa'))
-    throw failure('ADAPTER_BASE_CHANGED', { folder: from, init });
+  refuseChangedBase(adapter.config, from);
   const layout = resolveTargets(adapter.config, model);
   checkAdapter(adapter, layout, join(from, adapterFiles.weights));
   const base = await openBase(folder, model);

@@ -1,4 +1,5 @@
 import type { Adapter } from './adapter.ts';
+import type { AdapterConfig } from './config.ts';
 import { failure } from './errors.ts';
 import { nearestNames } from './nearest-names.ts';
 import { type AdapterLayout, keysOf } from './targets.ts';
@@ -42,4 +43,9 @@ export function checkAdapter({ config, tensors }: Adapter, layout: AdapterLayout
     const [actual, right] = [shape.join(', '), (expected.get(key) ?? optional.get(key))?.join(', ') ?? ''];
     if (actual !== right) throw failure('ADAPTER_TENSOR_MISSHAPEN', { file, key, actual, expected: right });
   }
+}
+
+/** Refuses an adapter that was trained over a base that its initialisation changed, and not converted. Throws ADAPTER_BASE_CHANGED. */
+export function refuseChangedBase({ initLoraWeights: init }: AdapterConfig, folder: string): void {
+  if (typeof init === 'string' && init.startsWith('pissa')) throw failure('ADAPTER_BASE_CHANGED', { folder, init });
 }

@@ -70,7 +70,7 @@ export const failure = defineErrors({
   },
   ADAPTER_BASE_CHANGED: {
     fact: '{folder} was initialised by "{init}", which takes from the base what the adapter starts with.',
-    consequence: 'Nothing was merged: with the unchanged base the figures would be wrong.',
+    consequence: 'It was not used: with the unchanged base its figures would be wrong.',
     remedy: 'Convert it to plain LoRA where it is saved (in PEFT: path_initial_model_for_weight_conversion).',
   },
   ADAPTER_OUTPUT_TAKEN: {

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it, test } from '@jest/globals';
 import { createTrainer, Driver, packRows, Reference } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { Adapters, peftLora } from 'mooring/plugins/peft-lora';
-import { readAdapter } from '../../../plugins/peft-lora/folder/adapter.ts';
+import { readAdapter, writeAdapter } from '../../../plugins/peft-lora/folder/adapter.ts';
 import { fixture, readExpected } from '../causal-lm/support.ts';
 import { distance, type LoraOptions, logitsOf, rowsOfFixture, train, workspace } from './support.ts';
 
@@ -121,6 +121,13 @@ describe('PiSSA', () => {
     await expect(train('qwen2', pissa)).rejects.toMatchObject({ code: 'ADAPTER_MERGE_TIED' });
     const onWasm = train('qwen2', { initialization: 'pissa' }, { engine: 'wasm' });
     await expect(onWasm).rejects.toMatchObject({ code: 'ADAPTER_NEEDS_SVD' });
+  });
+
+  it('is refused in a folder that was not converted: its base is another', async () => {
+    const adapter = join(workspace, 'unconverted');
+    const saved = await readAdapter(join(import.meta.dirname, '../../fixtures/peft/qwen2_attention'));
+    await writeAdapter(adapter, { ...saved, config: { ...saved.config, initLoraWeights: 'pissa_niter_4' } });
+    await expect(train('qwen2', { adapter })).rejects.toMatchObject({ code: 'ADAPTER_BASE_CHANGED' });
   });
 
   it('cannot have its base, which it changed, for a reference', async () => {
