@@ -77,23 +77,35 @@ function shapeOf(update: LowRank | undefined): string {
 }
 
 /** Sums squares in double precision over rows of both, side by side: equal values differ by exactly 0. */
-function normsOf(first?: Iterator<ArrayLike<number>>, second?: Iterator<ArrayLike<number>>): ModuleDifference {
+function normsOf(first?: Iterator<Row>, second?: Iterator<Row>): ModuleDifference {
   const squares = { first: 0, second: 0, difference: 0 };
   for (;;) {
     const [one, other] = [rowOf(first), rowOf(second)];
-    if (one === undefined && other === undefined) break;
-    for (let at = 0; at < (one ?? (other as ArrayLike<number>)).length; at++) {
-      const [a, b] = [one?.[at] ?? 0, other?.[at] ?? 0];
-      squares.first += a * a;
-      squares.second += b * b;
-      squares.difference += (a - b) ** 2;
-    }
+    const length = (one ?? other)?.length;
+    if (length === undefined) break;
+    const none = one === undefined || other === undefined ? new Float64Array(length) : undefined;
+    addSquares(squares, (one ?? none) as Row, (other ?? none) as Row);
   }
-  const { first: one, second: other, difference } = squares;
-  return { first: Math.sqrt(one), second: Math.sqrt(other), difference: Math.sqrt(difference) };
+  const { first: a, second: b, difference } = squares;
+  return { first: Math.sqrt(a), second: Math.sqrt(b), difference: Math.sqrt(difference) };
 }
 
-function rowOf(rows: Iterator<ArrayLike<number>> | undefined): ArrayLike<number> | undefined {
+type Row = Float64Array | Float32Array;
+
+function addSquares(squares: { first: number; second: number; difference: number }, one: Row, other: Row): void {
+  let [first, second, difference] = [0, 0, 0];
+  for (let at = 0; at < one.length; at++) {
+    const [a, b] = [one[at] as number, other[at] as number];
+    first += a * a;
+    second += b * b;
+    difference += (a - b) * (a - b);
+  }
+  squares.first += first;
+  squares.second += second;
+  squares.difference += difference;
+}
+
+function rowOf(rows: Iterator<Row> | undefined): Row | undefined {
   const next = rows?.next();
   return next === undefined || next.done ? undefined : next.value;
 }

@@ -49,6 +49,7 @@ const kinds: Record<string, { base: string; options: Record<string, unknown> }> 
 };
 
 const [, , output = '.'] = process.argv;
+const terminal = { out: () => {}, err: (text: string) => void process.stderr.write(text) };
 const fixtures = path.resolve(import.meta.dirname, '../../fixtures');
 for (const [name, { base, options }] of Object.entries(kinds)) {
   const folder = path.join(output, name);
@@ -60,7 +61,7 @@ for (const [name, { base, options }] of Object.entries(kinds)) {
   await trainer.use(...defaults(), dpo(), peftLora(options)).train();
   const files = { adapter: path.join(folder, 'adapter'), tokens: path.join(model, 'expected.safetensors') };
   const score = ['score', '--model', model, '--adapter', files.adapter, '--tokens', files.tokens, '--logits'];
-  const code = await runCommandLine([...score, '--output', path.join(folder, 'scores.safetensors')]);
+  const code = await runCommandLine([...score, '--output', path.join(folder, 'scores.safetensors')], terminal);
   if (code !== 0) process.exit(code);
 }
 writeFileSync(path.join(output, 'kinds.json'), JSON.stringify(Object.keys(kinds)));
