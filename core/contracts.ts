@@ -89,6 +89,8 @@ export interface Reference {
   readonly kind: string;
   /** Identity of its weights. */
   fingerprint(): Promise<string>;
+  /** The same by what it is made of, where that is more than weights: of an adapter the base, its tensors, what scales them. */
+  fingerprints?(): Promise<Readonly<Record<string, string>>>;
   /** Why it is not the policy that training starts from, as a clause, where its kind says it is: then the KL at step 0 need not be 0. */
   readonly differsBy?: string | undefined;
   /** Bytes that exist only for it, by unique buffer. */

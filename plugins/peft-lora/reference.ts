@@ -53,6 +53,14 @@ export function createAdapterReference(parts: ReferenceParts): AdapterReference 
     },
     fingerprint: () =>
       isSnapshot() ? store.fingerprint(view, [...base, ...trained()]) : store.fingerprint('policy', base),
+    async fingerprints() {
+      const weights = await store.fingerprint('policy', base);
+      if (!isSnapshot()) return { weights };
+      const { r, alpha, rslora, dora, rankPattern, alphaPattern } = set.get(trainedName).config;
+      const adapterOptions = JSON.stringify({ r, alpha, rslora, dora, rankPattern, alphaPattern });
+      return { weights, adapter: await store.fingerprint(view, trained()), adapterOptions };
+    },
+    release: () => isSnapshot() && store.removeView(view),
     bytesResident: () => (isSnapshot() ? store.bytesResident(view) : 0),
     score(pass) {
       const frozen = { ...pass, gradient: false, dropout: undefined };

@@ -43,7 +43,9 @@ export function createCachedReference(inner: Reference, open: () => Promise<Open
 
   return {
     kind: 'cached',
-    over: inner.over ?? inner.kind,
+    get over() {
+      return inner.over ?? inner.kind; // which may not be decided before the weights are there
+    },
     fingerprint: async () => (await cache()).fingerprint,
     bytesResident: () => (isReleased ? 0 : inner.bytesResident()),
     async knows({ rows, outputs }) {

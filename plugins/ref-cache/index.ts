@@ -36,12 +36,12 @@ export const refCache = definePlugin({
     decorate(Reference, {
       uses: { config: RunConfig, model: Model, data: DataSource },
       create(inner, { config, model, data }) {
-        const directory = directoryOf(options.directory, config.output);
+        const directory = directoryOf(options.directory, config);
         cached = createCachedReference(inner, async () => {
           const fingerprint = await inner.fingerprint();
           const identity = {
             reference: inner.kind,
-            weights: fingerprint,
+            ...((await inner.fingerprints?.()) ?? { weights: fingerprint }),
             model: model.description,
             ...(data.identity ?? { data: data.fingerprint }),
           };
@@ -74,8 +74,8 @@ export const refCache = definePlugin({
 });
 
 /** Throws REF_CACHE_NO_DIRECTORY. */
-function directoryOf(directory: string | undefined, output: string | undefined): string {
-  if (directory !== undefined) return path.resolve(directory);
+function directoryOf(directory: string | undefined, { folder, output }: RunConfig): string {
+  if (directory !== undefined) return path.resolve(folder, directory);
   if (output !== undefined) return path.join(output, 'reference-cache');
   throw failure('REF_CACHE_NO_DIRECTORY', {});
 }

@@ -40,6 +40,7 @@ export function createReloadedReference(options: {
       await weights.close();
     },
     fingerprint: async () => fingerprint,
+    release: () => store.dispose(),
     bytesResident: () => store.bytesResident(view),
     score(pass) {
       // one after another, whoever asks: a pass frees what passes of the same rows share

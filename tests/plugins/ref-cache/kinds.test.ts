@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import type { Plugin } from 'mooring';
+import { peftLora } from 'mooring/plugins/peft-lora';
+import { refCache } from 'mooring/plugins/ref-cache';
+import { refClone } from 'mooring/plugins/ref-clone';
+import { refReload } from 'mooring/plugins/ref-reload';
+import { modelFolder, type Observed, trainAgainst } from '../ref-reload/support.ts';
+
+const root = mkdtempSync(path.join(tmpdir(), 'mooring-kinds-'));
+afterAll(() => rmSync(root, { recursive: true }));
+const [qwen2, llama] = [modelFolder('qwen2'), modelFolder('llama')];
+const lora = { r: 4, targetModules: 'all-linear' };
+
+const kinds: Record<string, () => Plugin> = {
+  clone: refClone,
+  'adapters-off': () => peftLora(lora),
+  'adapter-snapshot': () => peftLora({ ...lora, reference: 'adapter-snapshot' }),
+  'reload, memory': () => refReload({ model: llama }),
+  'reload, disk': () => refReload({ model: llama, offload: 'disk' }),
+};
+
+const said = ({ logged }: Observed) => logged.find(({ message }) => message.startsWith('reference: '));
+
+describe('a cache over the reference of the kind', () => {
+  it.each(Object.entries(kinds))('%s gives its figures, in other batches too', async (kind, beneath) => {
+    const train = { steps: 3, compile: 'off' } as const;
+    const cache = refCache({ directory: path.join(root, kind.replace(', ', '-')) });
+    const same = async (batchSize: number) => {
+      const input = { model: qwen2, train: { ...train, batchSize } };
+      const plain = await trainAgainst(beneath(), input);
+      const cached = await trainAgainst(beneath(), { ...input, plugins: [cache] });
+      cached.records.forEach((record, step) => {
+        const { 'rewards/accuracies': tied, ...figures } = plain.records[step] ?? {};
+        for (const [name, value] of Object.entries(figures))
+          expect(Math.abs((record[name] ?? Number.NaN) - value)).toBeLessThan(1e-5 * Math.max(1, Math.abs(value)));
+      });
+      expect(said(cached)?.message).toContain(`reference: cached over ${kind.replace(/,.*/, '')} `);
+      const [first, ...later] = cached.memory;
+      expect(later.map(({ tensors }) => tensors)).toEqual(later.map(() => first?.tensors));
+      return cached.logged.find(({ message }) => message.includes('had to be scored'))?.details as { scored: number };
+    };
+    expect((await same(4)).scored).toBeGreaterThan(0);
+    // the first twelve pairs are there
+    expect((await same(2)).scored).toBe(0);
+  });
+});
