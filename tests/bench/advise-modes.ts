@@ -1,10 +1,11 @@
 import { definePlugin, ParameterStore, type Plugin, type TrainSettings } from 'mooring';
 import { peftLora } from 'mooring/plugins/peft-lora';
+import { refCache } from 'mooring/plugins/ref-cache';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { refReload } from 'mooring/plugins/ref-reload';
 import { syncRefModel } from 'mooring/plugins/sync-ref-model';
 import type { Setting } from '../../plugins/advise/predict-memory.ts';
-import { cachedReference } from './cached-reference.ts';
+import { emptyFolder } from './empty-folder.ts';
 
 /** A run whose memory is predicted and measured. */
 export interface AdviseMode {
@@ -21,7 +22,7 @@ export const adviseSteps = 3;
 
 const eager = { isCompiled: false, recompute: 'none' } as const;
 const recomputed = { isCompiled: true, recompute: 'block' } as const;
-const cached = () => [refClone(), cachedReference({ batches: adviseSteps })];
+const cached = () => [refCache({ directory: emptyFolder() })];
 const mixed = () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.6 })];
 const copied = () => [refClone(), syncRefModel({ everySteps: 2, mixupAlpha: 1 })];
 

@@ -2,8 +2,9 @@ import { parseArgs } from 'node:util';
 import { createTrainer, type Plugin, type TrainSettings } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
+import { refCache } from 'mooring/plugins/ref-cache';
 import { refClone } from 'mooring/plugins/ref-clone';
-import { cachedReference } from './cached-reference.ts';
+import { emptyFolder } from './empty-folder.ts';
 import { type BenchModel, benchModels, modelFolder } from './models.ts';
 import { type Mode, modeSettings, modes, recomputes } from './modes.ts';
 import { randomPairs } from './random-pairs.ts';
@@ -58,8 +59,7 @@ export function trainBench(run: BenchRun, ...plugins: readonly Plugin[]) {
     causalLm(),
     randomPairs({ ...batch, sharePrompts, vocabulary: Math.min(8192, benchModels[model].vocabulary) }),
     dpo({ beta: 0.1 }),
-    refClone(),
-    ...(reference === 'cached' ? [cachedReference({ batches: steps })] : []),
+    ...(reference === 'cached' ? [refCache({ directory: emptyFolder() })] : [refClone()]),
     ...plugins,
   );
   return trainer.train();
