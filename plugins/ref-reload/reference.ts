@@ -29,15 +29,13 @@ export function createReloadedReference(options: {
   });
   let fingerprint = '';
   let before: Promise<unknown> = Promise.resolve();
+  let loading: Promise<void> | undefined;
 
   return {
     kind: 'reload',
     async load() {
       weights = await openWeights();
       fingerprint = await weights.fingerprint();
-      if (offload === 'disk') return;
-      for await (const [name, value] of weights.read(store.names)) store.load(name, value);
-      await weights.close();
     },
     fingerprint: async () => fingerprint,
     release: () => store.dispose(),
@@ -57,8 +55,17 @@ export function createReloadedReference(options: {
 
   async function forward(pass: Pass): Promise<Outputs> {
     if (pass.rows.fork !== undefined && model.sharesPrompts !== true) throw failure('RELOAD_FORKS', { folder });
+    if (offload === 'memory') loading ??= loadAll();
+    await loading;
     const frozen: Pass = { ...pass, view, variant: undefined, gradient: false, dropout: undefined };
     return driver.forward(frozen).finally(() => driver.release());
+  }
+
+  /** At the first pass: a reference that is never asked takes no memory. */
+  async function loadAll(): Promise<void> {
+    if (weights === undefined) return;
+    for await (const [name, value] of weights.read(store.names)) store.load(name, value);
+    await weights.close();
   }
 
   async function openWeights(): Promise<StoredWeights> {
