@@ -10,6 +10,7 @@ export const refReload = definePlugin({
   apiVersion: 1,
   options: z.strictObject({
     model: z.string().min(1),
+    storage: z.enum(['float32', 'bfloat16']).default('float32'),
     offload: z.enum(['memory', 'disk']).default('memory'),
   }),
   apply({ hooks, provide, options }) {
@@ -21,7 +22,7 @@ export const refReload = definePlugin({
         const other = models.open(folder);
         const { vocabularySize } = model;
         await refuseOtherVocabulary({ folder: config.model, vocabularySize }, { folder, ...other });
-        reloaded = createReloadedReference({ folder, model: other, drivers, offload: options.offload });
+        reloaded = createReloadedReference({ ...options, folder, model: other, drivers });
         return reloaded;
       },
     });

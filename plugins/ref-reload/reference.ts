@@ -1,4 +1,4 @@
-import type { Drivers, Model, Outputs, Pass, Reference, StoredWeights } from 'mooring';
+import type { Drivers, Model, Outputs, ParameterStorage, Pass, Reference, StoredWeights } from 'mooring';
 import { createBlockWindow } from './block-window.ts';
 import { failure } from './errors.ts';
 
@@ -19,20 +19,23 @@ export function createReloadedReference(options: {
   readonly model: Model;
   readonly drivers: Drivers;
   readonly offload: 'memory' | 'disk';
+  readonly storage: ParameterStorage;
 }): ReloadedReference {
-  const { folder, model, drivers, offload } = options;
+  const { folder, model, drivers, offload, storage } = options;
   let weights: StoredWeights | undefined;
   const window = createBlockWindow(() => ({ store, weights: weights as StoredWeights }));
   const { driver, store } = drivers.create(model, {
     owner: 'ref-reload',
     tap: (hooks) => offload === 'disk' && window.tap(hooks),
   });
+  for (const name of store.names) store.setStorage(name, storage);
   let fingerprint = '';
   let before: Promise<unknown> = Promise.resolve();
   let loading: Promise<void> | undefined;
 
   return {
     kind: 'reload',
+    storage,
     async load() {
       weights = await openWeights();
       fingerprint = await weights.fingerprint();

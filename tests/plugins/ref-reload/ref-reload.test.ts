@@ -11,37 +11,62 @@ import { modelFolder, type Observed, smallerModel, trainAgainst } from './suppor
 
 const qwen2 = modelFolder('qwen2');
 const offloads = ['memory', 'disk'] as const;
-const native =
-  readInstalled() === undefined ? [] : (['off', 'on'] as const).map((compile) => ['native', compile] as const);
+type Mode = readonly [engine: 'native' | 'wasm' | 'cpu', compile: 'on' | 'off'];
+const native: readonly Mode[] =
+  readInstalled() === undefined
+    ? []
+    : [
+        ['native', 'off'],
+        ['native', 'on'],
+      ];
+const elsewhere: readonly Mode[] = [
+  ['wasm', 'off'],
+  ['cpu', 'off'],
+];
 const short = { steps: 1, batchSize: 1, engine: 'wasm' } as const;
 
-const said = ({ logged }: Observed) => logged.find(({ message }) => message.startsWith('reference: '))?.details;
+/** What the log says of the reference. */
+function said({ logged }: Observed) {
+  const line = logged.find(({ message }) => message.startsWith('reference: '));
+  return line?.details as { kind: string; fingerprint: string; kl: number; bytesResident: number };
+}
 
-describe.each([...native, ['wasm', 'off'] as const, ['cpu', 'off'] as const])(
-  'on %s, compile %s',
-  (engine, compile) => {
-    const train = { engine, compile, ...(engine === 'cpu' ? { steps: 1, batchSize: 1 } : {}) };
+/** A run against the clone, once for each engine and mode. */
+function clonedOn(...[engine, compile]: Mode): Promise<Observed> {
+  const key = `${engine} ${compile}`;
+  const run = runs.get(key) ?? trainAgainst(refClone(), { model: qwen2, train: trainOn(engine, compile) });
+  runs.set(key, run);
+  return run;
+}
+const runs = new Map<string, Promise<Observed>>();
+const trainOn = (...[engine, compile]: Mode) => ({
+  engine,
+  compile,
+  ...(engine === 'cpu' ? { steps: 1, batchSize: 1 } : {}),
+});
 
-    it.each(offloads)(
-      'the folder that training starts from, on %s, gives the very figures of a clone',
-      async (offload) => {
-        const cloned = await trainAgainst(refClone(), { model: qwen2, train });
-        const reloaded = await trainAgainst(refReload({ model: qwen2, offload }), { model: qwen2, train });
-        expect(reloaded.records).toEqual(cloned.records);
-        expect(said(reloaded)).toEqual({ ...said(cloned), kind: 'reload', bytesResident: expect.any(Number) });
-        expect(said(reloaded)).toMatchObject({ kl: 0, bytesResident: offload === 'disk' ? 0 : 352704 });
-        const [first, ...later] = reloaded.memory;
-        expect(later).toEqual(later.map(() => first));
-        const executables = ({ logged }: Observed) =>
-          logged.filter(({ message }) => message.includes('executables')).at(-1);
-        // its layers have the shapes of the policy's, and share what was compiled
-        expect(executables(reloaded)?.details).toEqual(
-          executables(cloned) && expect.objectContaining({ executables: 11 }),
-        );
-      },
-    );
-  },
-);
+describe.each([...native, ...elsewhere])('on %s, compile %s', (engine, compile) => {
+  const train = trainOn(engine, compile);
+
+  it.each(offloads)(
+    'the folder that training starts from, on %s, gives the very figures of a clone',
+    async (offload) => {
+      const cloned = await trainAgainst(refClone(), { model: qwen2, train });
+      const reloaded = await trainAgainst(refReload({ model: qwen2, offload }), { model: qwen2, train });
+      expect(reloaded.records).toEqual(cloned.records);
+      expect(said(reloaded)).toEqual({ ...said(cloned), kind: 'reload', bytesResident: expect.any(Number) });
+      expect(said(reloaded)).toMatchObject({ kl: 0, bytesResident: offload === 'disk' ? 0 : 352704 });
+      const [first, ...later] = reloaded.memory;
+      expect(later).toEqual(later.map(() => first));
+      const executables = ({ logged }: Observed) =>
+        logged.filter(({ message }) => message.includes('executables')).at(-1);
+      // its layers have the shapes of the policy's, and share what was compiled
+      expect(executables(reloaded)?.details).toEqual(
+        executables(cloned) && expect.objectContaining({ executables: 11 }),
+      );
+    },
+  );
+});
 
 it.each(offloads)('a reference of another family, on %s, is that model and nothing else', async (offload) => {
   const [gpt2, llama] = [modelFolder('gpt2'), modelFolder('llama')];
@@ -55,10 +80,10 @@ it.each(offloads)('a reference of another family, on %s, is that model and nothi
     const logps = ({ record }: typeof policy) => record[`logps/${side}`] as number;
     expect(mixed.record[`rewards/${side}`]).toBeCloseTo(0.1 * (logps(policy) - logps(other)), 4);
   }
-  const { kl, fingerprint } = said(mixed) as { kl: number; fingerprint: string };
+  const { kl, fingerprint } = said(mixed);
   expect(kl).toBeGreaterThan(1e-3);
   expect(Number.isFinite(kl)).toBe(true);
-  expect(fingerprint).toBe((said(other) as { fingerprint: string }).fingerprint);
+  expect(fingerprint).toBe(said(other).fingerprint);
 });
 
 describe('a reference of another size', () => {
@@ -113,6 +138,27 @@ describe('a reference of another size', () => {
     for (const each of kl) expect(each).toBeGreaterThan(0);
   });
 });
+
+describe.each([...native.slice(-1), ...elsewhere.slice(0, 1)])(
+  'stored as bfloat16, %s, compile %s',
+  (engine, compile) => {
+    it.each(offloads)('on %s, it is rounded as a clone is, and known by the weights of its folder', async (offload) => {
+      const train = { engine, compile, steps: 2 };
+      const [exact, cloned] = [await clonedOn(engine, compile), refClone({ storage: 'bfloat16' })];
+      const rounded = await trainAgainst(cloned, { model: qwen2, train });
+      const reloaded = await trainAgainst(refReload({ model: qwen2, storage: 'bfloat16', offload }), {
+        model: qwen2,
+        train,
+      });
+      expect(reloaded.records).toEqual(rounded.records);
+      const { kl, fingerprint, bytesResident } = said(reloaded);
+      expect(kl).toBeGreaterThan(0);
+      expect(kl).toBeLessThan(1e-4);
+      expect(fingerprint).toBe(said(exact).fingerprint);
+      expect(bytesResident).toBe(offload === 'disk' ? 0 : said(rounded).bytesResident);
+    });
+  },
+);
 
 it('no tap of the run sees the blocks of the reference', async () => {
   const seen = new Set<string>();
