@@ -18,6 +18,8 @@ export interface BenchRun {
   readonly reference: ReferenceKind;
   readonly recompute: TrainSettings['recompute'];
   readonly sharePrompts: boolean;
+  /** What provides the reference, where it is no clone. */
+  readonly provider?: Plugin | undefined;
 }
 
 /** The pairs of a batch: the same as the peers' `make_data.py`. */
@@ -45,7 +47,7 @@ export function readBenchRun(): BenchRun {
 
 /** Trains on random pairs with the settings of the peers, and with `plugins` after all others. */
 export function trainBench(run: BenchRun, ...plugins: readonly Plugin[]) {
-  const { model, steps, mode, reference, recompute, sharePrompts } = run;
+  const { model, steps, mode, reference, recompute, sharePrompts, provider } = run;
   const trainer = createTrainer({
     model: modelFolder(model),
     train: {
@@ -59,7 +61,7 @@ export function trainBench(run: BenchRun, ...plugins: readonly Plugin[]) {
     causalLm(),
     randomPairs({ ...batch, sharePrompts, vocabulary: Math.min(8192, benchModels[model].vocabulary) }),
     dpo({ beta: 0.1 }),
-    ...(reference === 'cached' ? [refCache({ directory: emptyFolder() })] : [refClone()]),
+    ...(reference === 'cached' ? [refCache({ directory: emptyFolder() })] : [provider ?? refClone()]),
     ...plugins,
   );
   return trainer.train();
