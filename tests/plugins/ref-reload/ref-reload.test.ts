@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { Driver, definePlugin, type Plugin, packRows, Reference, type StepRecord } from 'mooring';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { refReload } from 'mooring/plugins/ref-reload';
+import { readRunFile } from '../../../core/cli/run-file.ts';
 import { readInstalled } from '../../../core/engine/install/cache.ts';
 import { failureOf } from '../../core/support.ts';
 import { modelFolder, type Observed, smallerModel, trainAgainst } from './support.ts';
@@ -139,7 +140,7 @@ describe('a reference of another size', () => {
   });
 });
 
-describe.each([...native.slice(-1), ...elsewhere.slice(0, 1)])(
+describe.each([...native.slice(0, 1), ...elsewhere.slice(0, 1)])(
   'stored as bfloat16, %s, compile %s',
   (engine, compile) => {
     it.each(offloads)('on %s, it is rounded as a clone is, and known by the weights of its folder', async (offload) => {
@@ -159,6 +160,17 @@ describe.each([...native.slice(-1), ...elsewhere.slice(0, 1)])(
     });
   },
 );
+
+it('a folder in a run file is found from there', async () => {
+  const file = path.join(path.dirname(qwen2), 'run.yaml');
+  const reference = `ref-reload: { model: ${path.basename(qwen2)} }`;
+  writeFileSync(file, `model: ${path.basename(qwen2)}\nplugins:\n  - ${reference}\n`);
+  const { input, plugins } = await readRunFile(file);
+  const options = plugins[0]?.options as { model: string };
+  const { folder } = input;
+  const seen = await trainAgainst(refReload(options), { model: qwen2, folder, train: short });
+  expect(said(seen)).toMatchObject({ kind: 'reload', kl: 0 });
+});
 
 it('no tap of the run sees the blocks of the reference', async () => {
   const seen = new Set<string>();

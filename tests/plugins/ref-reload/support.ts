@@ -61,7 +61,12 @@ export interface Observed {
 /** Trains a model by DPO against the reference that a plugin provides, on the pairs that TRL's traces were made of. */
 export async function trainAgainst(
   reference: Plugin,
-  input: { readonly model: string; readonly train?: RunInput['train']; readonly plugins?: readonly Plugin[] },
+  input: {
+    readonly model: string;
+    readonly train?: RunInput['train'];
+    readonly plugins?: readonly Plugin[];
+    readonly folder?: string | undefined;
+  },
 ): Promise<Observed> {
   const records: StepRecord[] = [];
   const logged: Observed['logged'] = [];
@@ -93,7 +98,10 @@ export async function trainAgainst(
     ...input.train,
   } as const;
   const data = path.join(fixtures, 'trl/pairs.jsonl');
-  const trainer = createTrainer({ model: input.model, data, train: { shuffle: false, ...train } }, { log });
+  const trainer = createTrainer(
+    { model: input.model, folder: input.folder, data, train: { shuffle: false, ...train } },
+    { log },
+  );
   const plugins = [causalLm(), tokenizer(), preferenceData(), dpo(), reference, observer(), ...(input.plugins ?? [])];
   await trainer.use(...plugins).train();
   return { records, logged, ledger, memory };
