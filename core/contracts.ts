@@ -30,6 +30,8 @@ export interface PassRequest {
   readonly outputs: readonly OutputName[];
   /** Outputs of a policy's pass that the loss depends on; absent: `logps`. The others are figures. */
   readonly differentiated?: readonly DifferentiableName[] | undefined;
+  /** Which of the batch's counts is that of its targets; absent: `token`. */
+  readonly counted?: string | undefined;
 }
 
 /** Live values of a step, after the `settings` taps: `learningRate`, `beta`, ... */

@@ -70,7 +70,7 @@ function passesOf(session: Session, { batch, step, isTraining }: MicroStep): Pas
   const { disableDropout, seed } = session.config.train;
   const dropout: DropoutKey | undefined =
     isTraining && !disableDropout && step ? { seed, step: step.index } : undefined;
-  return requestsOf(session, batch).map(({ of, ...request }) => {
+  return requestsOf(session, batch).map(({ of, counted: _, ...request }) => {
     const isPolicy = of === 'policy';
     const outputs = [...new Set([...request.outputs, ...(request.differentiated ?? [])])];
     return { ...request, outputs, view: of, gradient: isPolicy && isTraining, dropout: isPolicy ? dropout : undefined };

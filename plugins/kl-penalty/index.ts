@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { definePlugin, type LossInputs, Objective } from 'mooring';
 import { checkCombination, optionsSchema } from './options.ts';
-import { createPenalty } from './penalty.ts';
+import { createPenalty, ofPolicy } from './penalty.ts';
 
 /** Adds `beta` times the mean divergence of policy and reference over tokens to the loss of any objective. */
 export const klPenalty = definePlugin({
@@ -22,15 +22,23 @@ export const klPenalty = definePlugin({
         metrics: (inputs) => inner.metrics?.(inputs) ?? {},
       }),
     });
-    const valuesOf = ({ batch, outputs }: Pick<LossInputs, 'batch' | 'outputs'>) =>
-      tf.concat(penalty.values(services.objective.passes(batch), outputs)); // [tokens]
+    /** Of each pass of the policy. */
+    const penaltiesOf = ({ batch, outputs }: Pick<LossInputs, 'batch' | 'outputs'>) => {
+      const passes = services.objective.passes(batch);
+      return ofPolicy(passes).map((pass) => ({ ...pass, values: penalty.values(pass, passes, outputs) }));
+    };
     // a live value, so that plugins can schedule it: they tap after this
     hooks.settings.tap((settings) => ({ ...settings, klBeta: options.beta }));
-    hooks.lossTerms.tap((inputs) => ({
-      kl: { sum: tf.mul(tf.sum(valuesOf(inputs)), inputs.settings.klBeta ?? options.beta), per: 'token' },
-    }));
+    hooks.lossTerms.tap((inputs) => {
+      const beta = inputs.settings.klBeta ?? options.beta;
+      const terms = penaltiesOf(inputs).map(({ key, counted = 'token', values }, at) => [
+        at === 0 ? 'kl' : `kl/${key}`,
+        { sum: tf.mul(tf.sum(values), beta), per: counted },
+      ]);
+      return Object.fromEntries(terms);
+    });
     hooks.metrics.tap((inputs) => {
-      const values = valuesOf(inputs);
+      const values = tf.concat(penaltiesOf(inputs).map((each) => each.values)); // [tokens]
       return {
         [penalty.metric]: { value: values.size === 0 ? 0 : tf.mean(values), reduce: 'mean', weight: values.size },
       };

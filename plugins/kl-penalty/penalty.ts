@@ -8,8 +8,8 @@ export interface Penalty {
   readonly metric: string;
   /** The passes, with the outputs that it needs, and a reference's pass where it needs one and there is none. */
   passes(asked: readonly PassRequest[]): PassRequest[];
-  /** Of each token of the policy's passes, one tensor `[tokens]` for each pass: what is trained on and what is logged. */
-  values(passes: readonly PassRequest[], outputs: Readonly<Record<string, Outputs>>): tf.Tensor[];
+  /** Of each token of a policy's pass, `[tokens]`: what is trained on and what is logged. */
+  values(pass: PassRequest, passes: readonly PassRequest[], outputs: Readonly<Record<string, Outputs>>): tf.Tensor;
 }
 
 export function createPenalty(options: KlPenaltyOptions): Penalty {
@@ -22,7 +22,7 @@ function exact({ direction = 'policy-reference' }: KlPenaltyOptions): Penalty {
   return {
     metric: `kl/${direction.replace('-', '_')}`,
     passes: (asked) => asked.map((pass) => (pass.of === 'policy' ? learningFrom(pass, output) : pass)),
-    values: (passes, outputs) => ofPolicy(passes).map(({ key }) => outputs[key]?.[output] as tf.Tensor),
+    values: ({ key }, _, outputs) => outputs[key]?.[output] as tf.Tensor,
   };
 }
 
@@ -39,16 +39,16 @@ function statistic({
       );
       return [...asked.map((pass) => (pass.of === 'policy' ? learningFrom(pass, 'logps') : pass)), ...added];
     },
-    values: (passes, outputs) =>
-      ofPolicy(passes).map((pass) => {
-        const other = counterpart(pass, passes) as PassRequest;
-        const [ours, theirs] = [outputs[pass.key]?.logps, outputs[other.key]?.logps] as [tf.Tensor, tf.Tensor];
-        return logRatioStatistic(estimator, ours, theirs, { gradient });
-      }),
+    values(pass, passes, outputs) {
+      const other = counterpart(pass, passes) as PassRequest;
+      const [ours, theirs] = [outputs[pass.key]?.logps, outputs[other.key]?.logps] as [tf.Tensor, tf.Tensor];
+      return logRatioStatistic(estimator, ours, theirs, { gradient });
+    },
   };
 }
 
-function ofPolicy(passes: readonly PassRequest[]): PassRequest[] {
+/** The passes that are trained. */
+export function ofPolicy(passes: readonly PassRequest[]): PassRequest[] {
   return passes.filter(({ of }) => of === 'policy');
 }
 

@@ -150,22 +150,22 @@ ifInstalled('on the native engine', () => {
       apply: ({ hooks, services }) => hooks.stepEnd.tap(() => void counts.push(services.engine.memory())),
     });
     const plugins = () => [likelihood(), refClone(), klPenalty({ beta: 20 })];
-    const wasm = await recordsOf(plugins(), { steps: 5, learningRate: 1e-4 });
+    const wasm = await recordsOf(plugins(), { steps: 3, learningRate: 1e-4 });
     const eager = await recordsOf([...plugins(), counter()], {
       engine: 'native',
       compile: 'off',
-      steps: 5,
+      steps: 3,
       learningRate: 1e-4,
     });
-    expect(counts[4]).toEqual(counts[1]);
+    expect(counts[2]).toEqual(counts[1]);
     counts.length = 0;
     const compiled = await recordsOf([...plugins(), counter()], {
       engine: 'native',
       compile: 'on',
-      steps: 5,
+      steps: 3,
       learningRate: 1e-4,
     });
-    expect(counts[4]).toEqual(counts[1]);
+    expect(counts[2]).toEqual(counts[1]);
     compiled.forEach((record, at) => {
       for (const name of ['loss', 'kl/policy_reference', 'nll']) {
         near(record[name], wasm[at]?.[name] as number);
