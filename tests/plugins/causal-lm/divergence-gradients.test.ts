@@ -165,6 +165,18 @@ describe('a loss over log-probabilities and divergences', () => {
   });
 });
 
+test('a reference with another vocabulary is refused', async () => {
+  const trainer = createTrainer({ model: fixture('qwen2'), train: { engine: 'cpu' } }).use(causalLm());
+  await trainer.withServices({ driver: Driver }, async ({ driver }) => {
+    const reference = { states: tf.zeros([count, 4]), headWeight: tf.zeros([7, 4]) };
+    const pass: Pass = { key: 'policy', rows, view: 'policy', gradient: false, outputs: ['kl'], reference };
+    await expect(driver.forward(pass)).rejects.toMatchObject({
+      code: 'KL_VOCABULARIES',
+      message: expect.stringContaining('The policy predicts 384 words, and the reference 7.'),
+    });
+  });
+});
+
 const ifInstalled = readInstalled() === undefined ? describe.skip : describe;
 ifInstalled('in several chunks', () => {
   beforeAll(async () => {
