@@ -21,6 +21,7 @@ export type { RunConfig } from './config.ts';
 export type { Engine } from './engine/engine.ts';
 export type { Model } from './model.ts';
 export type { ParameterStorage } from './parameters/bfloat16.ts';
+export type * from './text-contracts.ts';
 
 /** A pass as an objective asks for it: `of` says whose figures, the core adds view, mode and dropout. */
 export interface PassRequest {
@@ -188,42 +189,6 @@ export interface DataSource {
   readonly batchesPerEpoch: number;
   /** Endless for training: the consumer decides when to stop. `position` counts batches already consumed. */
   open(position: number): AsyncIterableIterator<Batch>;
-}
-
-/** Text to token ids and back. */
-export interface Tokenizer {
-  readonly vocabularySize: number;
-  readonly padId: number;
-  readonly eosId: number | undefined;
-  readonly eosToken: string | undefined;
-  /** Adds special tokens as the tokenizer's own post-processor does unless told not to. */
-  encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
-  decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
-  /** A conversation as text, by the model's chat template. */
-  applyChatTemplate(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
-  /** Files to copy beside saved weights: tokenizer.json, chat template, ... (absolute paths) */
-  readonly files: readonly string[];
-}
-
-/** A message of a conversation. */
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-}
-
-/** How to continue a prompt. Temperature 0 is greedy. */
-export interface GenerateOptions {
-  readonly maxNewTokens: number;
-  readonly temperature?: number;
-  readonly seed?: number;
-  /** Goes on after the end-of-sequence token. */
-  readonly ignoreEos?: boolean;
-  readonly view?: string;
-}
-
-/** Continues prompts of token ids, all at once; returns only the new ids. */
-export interface Generator {
-  generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<number[][]>;
 }
 
 /** Runs passes over the model's blocks, forward and backward. */
