@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { makeManifest } from '../plugins/make-manifest.ts';
+import { renderAdvicePage } from './advise-page.ts';
 import { readErrorTables, renderErrors, renderHooks, renderLifecycle, renderReadmeCode } from './render.ts';
 
 /** What is generated from the code, by file. */
 export async function generated(): Promise<Record<string, string>> {
   return {
+    'docs/advise.md': await renderAdvicePage(),
     'docs/hooks.md': renderHooks(),
     'docs/lifecycle.md': renderLifecycle(),
     'docs/errors.md': renderErrors(await readErrorTables()),

@@ -82,7 +82,8 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
   const most = (of: (moment: Moment) => number) => bytesOf(Math.max(...moments.map(of)));
   const gradients = bytesOf(trained);
   const activations = most((moment) => moment.activations) + gathered;
-  const tensors = weights + optimizer + reference + gathered + most((moment) => moment.gradients + moment.activations);
+  const held = weights + optimizer + (isFromDisk ? 0 : reference) + gathered;
+  const tensors = held + most((moment) => moment.gradients + moment.activations);
   const resident = runtime.bytes + (1 + runtime.share) * tensors;
   return { weights, gradients, optimizer, reference, activations, tensors, resident };
 }

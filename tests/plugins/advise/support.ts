@@ -2,6 +2,7 @@ import path from 'node:path';
 import { createTrainer, Model } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import type { Question } from '../../../plugins/advise/advice.ts';
+import { type Mechanism, mechanisms } from '../../../plugins/advise/mechanisms.ts';
 import type { Setting } from '../../../plugins/advise/predict-memory.ts';
 import { type Shapes, shapesOf } from '../../../plugins/advise/shapes.ts';
 import { quiet } from '../../core/support.ts';
@@ -16,6 +17,11 @@ export function readShapes(folder: string): Promise<Shapes> {
 
 export const workload = { pairs: 4, promptTokens: 256, completionTokens: 256, sharesPrompts: true } as const;
 const compiled = { isCompiled: true, recompute: 'none' } as const;
+
+/** A mechanism by its name. */
+export function mechanism(name: string): Mechanism {
+  return mechanisms.find((each) => each.name === name) as Mechanism;
+}
 
 /** A question with what most tests ask. */
 export function question(shapes: Shapes, asked: Partial<Question>): Question {
