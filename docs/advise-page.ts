@@ -50,5 +50,5 @@ function ask(shapes: Shapes, ranks: number): Advice {
 
 function readShapes(model: string): Promise<Shapes> {
   const trainer = createTrainer({ model, train: { engine: 'cpu' } }).use(causalLm());
-  return trainer.withServices({ model: Model }, async ({ model }) => shapesOf(model), { isShapesOnly: true });
+  return trainer.withServices({ model: Model }, async ({ model }) => shapesOf(model), { isUnloaded: true });
 }

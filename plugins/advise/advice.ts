@@ -60,7 +60,7 @@ function assess(question: Question, mechanism: Mechanism): Assessment {
     bytes,
     time: predictSeconds(shapes, setting) / predictSeconds(shapes, full),
     obstacles: obstaclesOf(question, mechanism, bytes),
-    missing: mechanism.plugins.filter((name) => !existsSync(new URL(`../${name}/`, import.meta.url))),
+    missing: Object.keys(mechanism.plugins).filter((name) => !existsSync(new URL(`../${name}/`, import.meta.url))),
   };
 }
 

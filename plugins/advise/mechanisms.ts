@@ -1,8 +1,8 @@
 /** How a policy is trained and what it is compared with. */
 export interface Mechanism {
   readonly name: string;
-  /** What a run file's `plugins` has for it, beside the objective. */
-  readonly plugins: readonly string[];
+  /** What a run file's `plugins` has for it, beside the objective: options by name. */
+  readonly plugins: Readonly<Record<string, Readonly<Record<string, string | number>>>>;
   /** Everything, or adapters on a frozen base. */
   readonly trains: 'all' | 'adapters';
   /** Bytes that a number of a frozen base takes; what is trained always takes 4. */
@@ -25,33 +25,44 @@ const moving = 'sync-ref-model: what it said once stays.';
 const trained = 'A policy that starts from a trained adapter: switched off, it is the raw base.';
 const merely = 'A folder that not every rank can read.';
 
+const clone = { 'ref-clone': {} };
+const packedClone = { 'ref-clone': { storage: 'bfloat16' } };
+const reload = { 'ref-reload': { model: 'DIR' } };
+const packedReload = { 'ref-reload': { model: 'DIR', storage: 'bfloat16' } };
+const fromDisk = { 'ref-reload': { model: 'DIR', offload: 'disk' } };
+const cache = { 'ref-cache': {} };
+const shard = { 'zero3-shard': {} };
+const lora = (options: Record<string, string>) => ({ 'peft-lora': { targetModules: 'all-linear', ...options } });
+const packed = { storage: 'bfloat16' };
+const snapshot = { reference: 'adapter-snapshot' };
+
 /** The mechanisms that are compared, each kind in the order in which one takes the next where memory is short. */
 export const mechanisms: readonly Mechanism[] = [
-  { ...full, name: 'full, clone', plugins: ['ref-clone'], reference: 'clone', refuses: anything },
+  { ...full, name: 'full, clone', plugins: clone, reference: 'clone', refuses: anything },
   {
     ...full,
     name: 'full, clone in bf16',
-    plugins: ['ref-clone'],
+    plugins: packedClone,
     reference: 'clone',
     referenceBytes: 2,
     refuses: anything,
   },
-  { ...full, name: 'full, reload', plugins: ['ref-reload'], reference: 'reload-memory', refuses: vocabulary },
+  { ...full, name: 'full, reload', plugins: reload, reference: 'reload-memory', refuses: vocabulary },
   {
     ...full,
     name: 'full, reload in bf16',
-    plugins: ['ref-reload'],
+    plugins: packedReload,
     reference: 'reload-memory',
     referenceBytes: 2,
     refuses: vocabulary,
   },
-  { ...full, name: 'full, reload from disk', plugins: ['ref-reload'], reference: 'reload-disk', refuses: vocabulary },
-  { ...full, name: 'full, cached', plugins: ['ref-cache'], reference: 'cached', refuses: moving },
-  { ...adapter, name: 'LoRA, adapters off', plugins: ['peft-lora'], reference: 'adapters-off', refuses: trained },
+  { ...full, name: 'full, reload from disk', plugins: fromDisk, reference: 'reload-disk', refuses: vocabulary },
+  { ...full, name: 'full, cached', plugins: cache, reference: 'cached', refuses: moving },
+  { ...adapter, name: 'LoRA, adapters off', plugins: lora({}), reference: 'adapters-off', refuses: trained },
   {
     ...adapter,
     name: 'LoRA, adapters off, base in bf16',
-    plugins: ['peft-lora'],
+    plugins: lora(packed),
     reference: 'adapters-off',
     baseBytes: 2,
     refuses: trained,
@@ -59,24 +70,30 @@ export const mechanisms: readonly Mechanism[] = [
   {
     ...adapter,
     name: 'LoRA, adapter snapshot',
-    plugins: ['peft-lora'],
+    plugins: lora(snapshot),
     reference: 'adapter-snapshot',
     refuses: anything,
   },
   {
     ...adapter,
     name: 'LoRA, adapter snapshot, base in bf16',
-    plugins: ['peft-lora'],
+    plugins: lora({ ...snapshot, ...packed }),
     reference: 'adapter-snapshot',
     baseBytes: 2,
     refuses: anything,
   },
-  { ...adapter, name: 'LoRA, cached', plugins: ['peft-lora', 'ref-cache'], reference: 'cached', refuses: moving },
-  { ...sharded, name: 'ZeRO-3, clone', plugins: ['zero3-shard', 'ref-clone'], reference: 'clone', refuses: anything },
+  {
+    ...adapter,
+    name: 'LoRA, cached',
+    plugins: { ...lora({ reference: 'none' }), ...cache },
+    reference: 'cached',
+    refuses: moving,
+  },
+  { ...sharded, name: 'ZeRO-3, clone', plugins: { ...shard, ...clone }, reference: 'clone', refuses: anything },
   {
     ...sharded,
     name: 'ZeRO-3, clone in bf16',
-    plugins: ['zero3-shard', 'ref-clone'],
+    plugins: { ...shard, ...packedClone },
     reference: 'clone',
     referenceBytes: 2,
     refuses: anything,
@@ -84,7 +101,7 @@ export const mechanisms: readonly Mechanism[] = [
   {
     ...sharded,
     name: 'ZeRO-3, reload from disk',
-    plugins: ['zero3-shard', 'ref-reload'],
+    plugins: { ...shard, ...fromDisk },
     reference: 'reload-disk',
     refuses: merely,
   },
@@ -93,7 +110,7 @@ export const mechanisms: readonly Mechanism[] = [
     ...adapter,
     isSharded: true,
     name: 'ZeRO-3, LoRA, adapters off, base in bf16',
-    plugins: ['zero3-shard', 'peft-lora'],
+    plugins: { ...shard, ...lora(packed) },
     reference: 'adapters-off',
     baseBytes: 2,
     refuses: trained,

@@ -32,7 +32,7 @@ export function renderAdvice(advice: Advice): string {
     '',
     ...refusals(assessments),
     `Choice: ${choice.name ?? 'none'}. ${choice.reason}`,
-    ...(chosen === undefined ? [] : [`plugins: ${chosen.mechanism.plugins.join(', ')}${missingOf(chosen)}`]),
+    ...(chosen === undefined ? [] : [pluginsOf(chosen)]),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -62,8 +62,14 @@ function refusals(assessments: readonly Assessment[]): string[] {
   return lines.length === 0 ? [] : [aligned(lines, false), ''];
 }
 
-function missingOf({ missing }: Assessment): string {
-  return missing.length === 0 ? '' : ` (not in this release yet: ${missing.join(', ')})`;
+/** What a run file says for it, and what of it this release lacks. */
+function pluginsOf({ mechanism, missing }: Assessment): string {
+  const entries = Object.entries(mechanism.plugins).map(([name, options]) => {
+    const pairs = Object.entries(options).map(([option, value]) => `${option}: ${value}`);
+    return `  - ${name}${pairs.length === 0 ? '' : `: { ${pairs.join(', ')} }`}`;
+  });
+  const lacking = missing.length === 0 ? '' : ` # not in this release yet: ${missing.join(', ')}`;
+  return [`plugins:${lacking}`, ...entries].join('\n');
 }
 
 function rounded<Parts extends object>(bytes: Parts) {

@@ -1,3 +1,5 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { definePlugin, ParameterStore, type Plugin, type TrainSettings } from 'mooring';
 import { peftLora } from 'mooring/plugins/peft-lora';
 import { refCache } from 'mooring/plugins/ref-cache';
@@ -59,6 +61,7 @@ export const adviseModes: Readonly<Record<string, AdviseMode>> = {
     train: { compile: 'off' },
     setting: { running: eager },
   },
+  'clone in bf16': { mechanism: 'full, clone in bf16', plugins: () => [refClone({ storage: 'bfloat16' })] },
   reload: { mechanism: 'full, reload', plugins: (model) => [refReload({ model })] },
   'reload from disk': {
     mechanism: 'full, reload from disk',
@@ -70,5 +73,9 @@ export const adviseModes: Readonly<Record<string, AdviseMode>> = {
     plugins: () => [lora('adapters-off'), packedBase()],
   },
   'lora, snapshot': { mechanism: 'LoRA, adapter snapshot', plugins: () => [lora('adapter-snapshot')] },
+  'ref-cache': {
+    mechanism: 'full, cached',
+    plugins: () => [refCache({ directory: mkdtempSync(`${tmpdir()}/mooring-`) })],
+  },
   cached: { mechanism: 'full, cached', plugins: cached },
 };

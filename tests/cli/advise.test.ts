@@ -23,7 +23,7 @@ test('advise prints an aligned table, what does not fit, and the choice with its
   expect(table.filter((row) => row.length !== head.length)).toEqual([]);
   expect(table[0]).toMatch(/^full, clone .* 1\.00 +chosen$/);
   expect(out).toContain('ZeRO-3, clone                             One rank has nobody to share with.');
-  expect(out).toMatch(/\nChoice: full, clone\. There is memory for the policy .*\nplugins: ref-clone\n$/);
+  expect(out).toMatch(/\nChoice: full, clone\. There is memory for the policy .*\nplugins:\n {2}- ref-clone\n$/);
 });
 
 test('advise --json says the same in numbers', async () => {
@@ -52,7 +52,12 @@ test('advise --json says the same in numbers', async () => {
     adapterRank: 8,
     choice: { name: 'full, clone', leastRanks: 2 },
   });
-  expect(told.mechanisms[0]).toMatchObject({ name: 'full, clone', plugins: ['ref-clone'], time: 1, obstacles: [] });
+  expect(told.mechanisms[0]).toMatchObject({
+    name: 'full, clone',
+    plugins: { 'ref-clone': {} },
+    time: 1,
+    obstacles: [],
+  });
   expect(told.mechanisms[0].bytes.weights).toBe(4 * told.model.parameters);
 });
 
