@@ -15,7 +15,10 @@ export interface Kept {
 }
 
 /** The largest `[targets, vocabulary]` that a compiled forward pass keeps, in numbers; causal-lm makes it again above. */
-const keptScores = 2 ** 25;
+export const keptScores = 2 ** 25;
+
+/** The largest part of them that it makes at a time. */
+export const chunkScores = 2 ** 23;
 
 /**
  * What compiled blocks keep: results that the backward pass reads, less what elementwise operations make again from

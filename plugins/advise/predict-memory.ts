@@ -1,4 +1,4 @@
-import { keptNumbers, type Running } from './kept.ts';
+import { chunkScores, keptNumbers, keptScores, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import type { Shapes } from './shapes.ts';
 import { countRows, type Workload } from './workload.ts';
@@ -36,10 +36,10 @@ export interface Setting {
 
 /**
  * Resident beyond tensors, fitted to compiled runs of the models of `tests/bench/models.ts` (`tests/bench/advise.ts`):
- * Node, TensorFlow and what XLA keeps of its compiling, and a share of the tensors for scratch and for what the allocator
- * holds back.
+ * Node, TensorFlow and what XLA keeps of its compiling, a share of the tensors that the allocator holds back, and what
+ * the head's executable makes inside, in matrices of its logits.
  */
-export const runtime = { bytes: 760e6, share: 0.16 } as const;
+export const runtime = { bytes: 740e6, share: 0.12, logits: 3 } as const;
 
 /** From how many numbers a product of the head is made outside of its executable, whose operand is then a tensor. */
 const largeProduct = 2 ** 21;
@@ -84,8 +84,17 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
   const activations = most((moment) => moment.activations) + gathered;
   const held = weights + optimizer + (isFromDisk ? 0 : reference) + gathered;
   const tensors = held + most((moment) => moment.gradients + moment.activations);
-  const resident = runtime.bytes + (1 + runtime.share) * tensors;
+  const resident = runtime.bytes + (1 + runtime.share) * tensors + bytesOf(scratchNumbers(shapes, workload, mechanism));
   return { weights, gradients, optimizer, reference, activations, tensors, resident };
+}
+
+/** What executables make inside: a few matrices of logits, whole or of a chunk, and a block that bfloat16 is widened to. */
+function scratchNumbers(shapes: Shapes, workload: Workload, mechanism: Mechanism): number {
+  const scores = countRows(workload).targets * shapes.vocabularySize;
+  const isWhole = mechanism.trains === 'all' && scores <= keptScores;
+  const isWidened = mechanism.baseBytes === 2 || mechanism.referenceBytes === 2;
+  const logits = runtime.logits * (isWhole ? scores : Math.min(scores, chunkScores));
+  return logits + (isWidened ? largestBlock(shapes) : 0);
 }
 
 /** Numbers of adapters of rank `r` on all linears of the layers: `r * (inputs + outputs)` each. */
@@ -155,7 +164,7 @@ function momentsOf(
  * of a layer 7.5 times what its compiled forward pass would keep.
  */
 function eagerNumbers(shapes: Shapes, workload: Workload, isHeadTrained: boolean): number {
-  const chunk = Math.min(2 ** 23, countRows(workload).targets * shapes.vocabularySize);
+  const chunk = Math.min(chunkScores, countRows(workload).targets * shapes.vocabularySize);
   const compiled = { isCompiled: true, recompute: 'none' } as const;
   const { layers } = keptNumbers(shapes, workload, compiled, { isHeadTrained, adapterRank: 0 });
   return Math.max(8 * chunk, 7.5 * (layers[0] ?? 0));
