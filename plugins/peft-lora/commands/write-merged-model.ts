@@ -1,5 +1,5 @@
-import { access, copyFile, readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { access, copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { tokenizerFiles, writeFileAside, writeFolderAside, writeSafetensors } from 'mooring';
 import { type Adapter, adapterFiles, readAdapter } from '../folder/adapter.ts';
 import { checkAdapter, refuseChangedBase } from '../folder/check-adapter.ts';
@@ -40,6 +40,7 @@ export async function writeMergedModel({ folder, model, adapter: from, output, d
   try {
     const weights = new Map(mergedWeights(model, adapter, layout, base).map((each) => [each.name, each]));
     const specs = [...weights.values()].map((each) => ({ ...each, dtype: dtype ?? base.storedDtype(each.parameter) }));
+    await mkdir(dirname(output), { recursive: true });
     await writeFolderAside(output, async (temporary) => {
       await writeSafetensors(join(temporary, 'model.safetensors'), specs, (name) =>
         mergedValue(weights.get(name), base),

@@ -254,6 +254,14 @@ const mistakes: Record<string, () => readonly [args: string[], code: string, say
   ],
   'a type that is none': () => [merging({ dtype: 'int8' }), 'COMMAND_OPTION_INVALID', '--dtype', 2],
   'an adapter whose base was changed': () => [merging({ adapter: pissa() }), 'ADAPTER_BASE_CHANGED', 'pissa'],
+  'an adapter to score with whose base was changed': () => [
+    [
+      ...['score', '--model', modelFolder('qwen2'), '--adapter', pissa(), '--output', place('none')],
+      ...['--tokens', path.join(modelFolder('qwen2'), 'expected.safetensors')],
+    ],
+    'ADAPTER_BASE_CHANGED',
+    'pissa',
+  ],
   'an adapter to score with that is not there': () => [
     [
       'score',
