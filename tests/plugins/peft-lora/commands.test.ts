@@ -143,7 +143,10 @@ describe('adapter info', () => {
     expect(await addsToBase(fresh)).toBeUndefined();
     expect(await addsToBase(fresh, { layout, read: base.read })).toBe(false);
     const key = `${layout.targets[0]?.name}.lora_magnitude_vector`;
-    const scaled = { shape: [48], values: (tensors.get(key)?.values as Float32Array).map((value) => 1.01 * value) };
+    const scaled = {
+      shape: [48],
+      values: tensors.get(key)?.values.map((value) => 1.01 * value) ?? new Float32Array(48),
+    };
     expect(
       await addsToBase({ ...fresh, tensors: new Map([...tensors, [key, scaled]]) }, { layout, read: base.read }),
     ).toBe(true);
