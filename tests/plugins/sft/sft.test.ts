@@ -6,8 +6,10 @@ import { createTrainer, definePlugin, type Plugin, type StepRecord } from 'moori
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { klPenalty } from 'mooring/plugins/kl-penalty';
+import { peftLora } from 'mooring/plugins/peft-lora';
 import { preferenceData } from 'mooring/plugins/preference-data';
 import { refClone } from 'mooring/plugins/ref-clone';
+import { refReload } from 'mooring/plugins/ref-reload';
 import { sft } from 'mooring/plugins/sft';
 import { tokenizer } from 'mooring/plugins/tokenizer';
 
@@ -62,4 +64,20 @@ test('with a KL term it is SFT held to the reference: the mean over chosen token
       for (const name of ['loss', 'kl/policy_reference', 'grad_norm', 'entropy'])
         near(record[name], shared[at]?.[name]);
     });
+});
+
+test('the KL term is that of every reference that runs a model', async () => {
+  const figures = async (...reference: Plugin[]) =>
+    (await recordsOf([sft(), ...reference, klPenalty({ beta: 5 })], true)).map(
+      (record) => record['kl/policy_reference'] as number,
+    );
+  const clone = await figures(refClone());
+  (await figures(refReload({ model }))).forEach((kl, at) => {
+    near(kl, clone[at]);
+  });
+  const [rounded] = await figures(refClone({ storage: 'bfloat16' }));
+  expect(rounded).toBeLessThan(1e-3);
+  const adapters = await figures(peftLora({ r: 4, targetModules: 'all-linear' })); // the reference is the base
+  expect(adapters[0]).toBe(0);
+  expect(adapters[2]).toBeGreaterThan(1e-4);
 });
