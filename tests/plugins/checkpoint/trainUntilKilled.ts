@@ -9,7 +9,8 @@ const plugins = [refClone(), syncRefModel({ everySteps: 2 }), checkpoint({ every
 const { trainer, logged } = toyRun(plugins, { steps: Number(steps) }, output);
 const { push } = logged;
 logged.push = (...lines) => {
-  for (const { details, message } of lines) if (/^saved/.test(message)) process.stdout.write(`${(details as { step: number }).step}\n`);
+  for (const { details, message } of lines)
+    if (/^saved/.test(message)) process.stdout.write(`${(details as { step: number }).step}\n`);
   return push.apply(logged, lines);
 };
 await trainer.train({ resume: true });
