@@ -21,6 +21,8 @@ export interface Report {
   readonly referenceBytes: number;
   /** Tokens that went into the policy a second, steps only. */
   readonly tokensPerSecond: number;
+  /** Of the fastest step. */
+  readonly millisecondsPerStep: number;
 }
 
 /** Held-out figures, and what the policy says. */
@@ -46,6 +48,7 @@ export const report = definePlugin({
     let before: Look;
     let figures: Readonly<Record<string, number>> = {};
     let [tokens, milliseconds, began] = [0, 0, 0];
+    let millisecondsPerStep = Infinity;
     hooks.metrics.tap(({ batch, outputs }) => ({ accuracy_ties_half: accuracy(batch as PreferenceBatch, outputs) }));
     hooks.evaluated.tap((evaluation) => {
       figures = evaluation.figures;
@@ -60,13 +63,15 @@ export const report = definePlugin({
     });
     hooks.stepEnd.tap(() => {
       milliseconds += performance.now() - began;
+      millisecondsPerStep = Math.min(millisecondsPerStep, performance.now() - began);
     });
     // the core has evaluated after the last step
     hooks.trainEnd.tap(async () => {
       const after = await look();
       const klPerToken = await ownKl();
       const tokensPerSecond = (1000 * tokens) / milliseconds;
-      options.done({ before, after, klPerToken, tokensPerSecond, referenceBytes: services.reference.bytesResident() });
+      const referenceBytes = services.reference.bytesResident();
+      options.done({ before, after, klPerToken, tokensPerSecond, millisecondsPerStep, referenceBytes });
     });
 
     async function look(): Promise<Look> {

@@ -2,20 +2,22 @@ import { parseArgs } from 'node:util';
 import { createTrainer, type Plugin, type TrainSettings } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
+import { peftLora } from 'mooring/plugins/peft-lora';
 import { refCache } from 'mooring/plugins/ref-cache';
 import { refClone } from 'mooring/plugins/ref-clone';
+import { syncRefModel } from 'mooring/plugins/sync-ref-model';
 import { emptyFolder } from './empty-folder.ts';
 import { type BenchModel, benchModels, modelFolder } from './models.ts';
 import { type Mode, modeSettings, modes, recomputes } from './modes.ts';
 import { randomPairs } from './random-pairs.ts';
-import type { ReferenceKind } from './targets.ts';
+import { type Workload, workloads } from './targets.ts';
 
 /** What is run: a model, for so many steps, and how. */
 export interface BenchRun {
   readonly model: BenchModel;
   readonly steps: number;
   readonly mode: Mode;
-  readonly reference: ReferenceKind;
+  readonly workload: Workload;
   readonly recompute: TrainSettings['recompute'];
   readonly sharePrompts: boolean;
   /** What provides the reference, where it is no clone. */
@@ -25,11 +27,11 @@ export interface BenchRun {
 /** The pairs of a batch: the same as the peers' `make_data.py`. */
 export const batch = { pairs: 4, promptTokens: 64, completionTokens: 64 } as const;
 
-/** Reads `tiny 25 --mode eager --reference cached --recompute block` from the command line. */
+/** Reads `tiny 25 --mode eager --workload cached --recompute block` from the command line. */
 export function readBenchRun(): BenchRun {
   const options = {
     mode: { type: 'string' },
-    reference: { type: 'string' },
+    workload: { type: 'string' },
     recompute: { type: 'string' },
     unshared: { type: 'boolean' },
   } as const;
@@ -39,15 +41,23 @@ export function readBenchRun(): BenchRun {
     model: oneOf(model, Object.keys(benchModels) as BenchModel[]),
     steps: Number(steps),
     mode: oneOf(values.mode ?? 'compiled', modes),
-    reference: oneOf(values.reference ?? 'cloned', ['cloned', 'cached']),
+    workload: oneOf(values.workload ?? 'cloned', workloads),
     recompute: oneOf(values.recompute ?? 'none', recomputes),
     sharePrompts: values.unshared !== true,
   };
 }
 
+/** The plugins of each workload. The settings are those that the peers' scripts give TRL. */
+const references: Readonly<Record<Workload, () => Plugin[]>> = {
+  cloned: () => [refClone()],
+  cached: () => [refCache({ directory: emptyFolder() })],
+  sync: () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.6 })],
+  lora: () => [peftLora({ r: 16, alpha: 32, targetModules: 'all-linear' })],
+};
+
 /** Trains on random pairs with the settings of the peers, and with `plugins` after all others. */
 export function trainBench(run: BenchRun, ...plugins: readonly Plugin[]) {
-  const { model, steps, mode, reference, recompute, sharePrompts, provider } = run;
+  const { model, steps, mode, workload, recompute, sharePrompts, provider } = run;
   const trainer = createTrainer({
     model: modelFolder(model),
     train: {
@@ -61,7 +71,7 @@ export function trainBench(run: BenchRun, ...plugins: readonly Plugin[]) {
     causalLm(),
     randomPairs({ ...batch, sharePrompts, vocabulary: Math.min(8192, benchModels[model].vocabulary) }),
     dpo({ beta: 0.1 }),
-    ...(reference === 'cached' ? [refCache({ directory: emptyFolder() })] : [provider ?? refClone()]),
+    ...(provider === undefined ? references[workload]() : [provider]),
     ...plugins,
   );
   return trainer.train();

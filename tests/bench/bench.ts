@@ -4,62 +4,71 @@ import { measureOurs, measurePeer } from './measure.ts';
 import { type BenchModel, benchModels } from './models.ts';
 import { modes } from './modes.ts';
 import { table } from './table.ts';
-import { bestOf, type ReferenceKind, type Results, runners, targets, verdict } from './targets.ts';
+import { bestOf, type Results, runners, targets, verdict, type Workload, workloads } from './targets.ts';
 
 // One DPO step, full training: `npm run bench` times ours; with PEERS_HOME also TRL and hand-written PyTorch on the
 // same work, in turn, so that a machine whose speed drifts is fair to all. README.md lists the variables.
 const { PEERS_HOME: peersHome, RECOMPUTE: recompute } = process.env;
 const rounds = Number(process.env.ROUNDS ?? 2);
 const models = listed(process.env.MODELS, Object.keys(benchModels) as BenchModel[]);
-const references = listed<ReferenceKind>(process.env.REFERENCES, ['cloned', 'cached']);
+const chosen = listed<Workload>(process.env.WORKLOADS, workloads);
 
 const tokensPerStep = batch.pairs * 2 * (batch.promptTokens + batch.completionTokens);
 const work = { tiny: { peer: 'tiny-qwen2', steps: 25 }, '0.1b': { peer: 'qwen2-0.1b', steps: 10 } } as const;
+const titles: Readonly<Record<Workload, string>> = {
+  cloned: 'cloned reference',
+  cached: 'cached reference',
+  sync: 'clone moved after every step',
+  lora: 'LoRA of rank 16 on all linears',
+};
 // what the peers' scripts call the same work
 const theirNames = {
   cloned: { trl: 'reload', byHand: 'raw' },
   cached: { trl: 'precompute', byHand: 'rawpre' },
+  sync: { trl: 'sync', byHand: undefined },
+  lora: { trl: 'lora', byHand: 'lora' },
 } as const;
 
 for (const model of models) {
-  const results: Partial<Record<ReferenceKind, ReadonlyMap<string, Timed>>> = {};
-  for (const reference of references) {
-    results[reference] = inTurn(runnersOf(model, reference), reference);
-    print(model, reference, results[reference]);
+  const results: Partial<Record<Workload, ReadonlyMap<string, Timed>>> = {};
+  for (const workload of chosen) {
+    results[workload] = inTurn(runnersOf(model, workload), workload);
+    print(model, workload, results[workload]);
   }
   printTargets(model, results);
 }
 
-function runnersOf(model: BenchModel, reference: ReferenceKind): Map<string, () => Timed> {
+function runnersOf(model: BenchModel, workload: Workload): Map<string, () => Timed> {
   const { peer, steps } = work[model];
   const all = new Map<string, () => Timed>();
-  for (const mode of reference === 'cloned' ? modes : (['compiled'] as const)) {
+  for (const mode of workload === 'cloned' ? modes : (['compiled'] as const)) {
     const options = recompute === undefined ? [] : ['--recompute', recompute];
-    const args = [model, String(steps), '--mode', mode, '--reference', reference, ...options];
+    const args = [model, String(steps), '--mode', mode, '--workload', workload, ...options];
     all.set(runners[mode], () => measureOurs('dpo-step.ts', args));
   }
   if (peersHome !== undefined) {
     const args = ['--model', peer, '--steps', String(steps)];
-    const { trl, byHand } = theirNames[reference];
+    const { trl, byHand } = theirNames[workload];
     all.set(runners.trl, () => measurePeer(peersHome, 'bench_trl.py', [...args, '--mode', trl]));
-    all.set(runners.byHand, () => measurePeer(peersHome, 'bench_bare.py', [...args, '--variant', byHand]));
+    if (byHand !== undefined)
+      all.set(runners.byHand, () => measurePeer(peersHome, 'bench_bare.py', [...args, '--variant', byHand]));
   }
   return all;
 }
 
-function inTurn(all: ReadonlyMap<string, () => Timed>, reference: ReferenceKind): Map<string, Timed> {
+function inTurn(all: ReadonlyMap<string, () => Timed>, workload: Workload): Map<string, Timed> {
   const seen = new Map<string, Timed[]>();
   for (let round = 0; round < rounds; round++) {
     for (const [name, run] of all) {
       // before its first step it scores all 512 pairs, which takes minutes
-      if (round > 0 && reference === 'cached' && name === runners.trl) continue;
+      if (round > 0 && workload === 'cached' && name === runners.trl) continue;
       seen.set(name, [...(seen.get(name) ?? []), run()]);
     }
   }
   return new Map([...seen].map(([name, runs]) => [name, bestOf(runs)]));
 }
 
-function print(model: BenchModel, reference: ReferenceKind, best: ReadonlyMap<string, Timed>): void {
+function print(model: BenchModel, workload: Workload, best: ReadonlyMap<string, Timed>): void {
   const [trl, byHand] = [best.get(runners.trl), best.get(runners.byHand)];
   const against = (ours: number, theirs: number | undefined) =>
     theirs === undefined ? '' : (ours / theirs).toFixed(2);
@@ -84,7 +93,7 @@ function print(model: BenchModel, reference: ReferenceKind, best: ReadonlyMap<st
     against(timed.min_ms, byHand?.min_ms),
     against(timed.rss_peak, trl?.rss_peak),
   ]);
-  console.log(`\n${model}, ${reference} reference: 4 pairs of 64 + 64 tokens, best of ${rounds} runs each`);
+  console.log(`\n${model}, ${titles[workload]}: 4 pairs of 64 + 64 tokens, best of ${rounds} runs each`);
   console.log(table([['', ...head], ...rows]));
 }
 

@@ -27,9 +27,7 @@ const steps = warmOf(profiler.steps);
 const names = [...new Set(steps.flatMap((step) => [...step.keys()]))].filter((part) => part !== parts.rest);
 const totals = steps.map((step) => [...step.values()].reduce((sum, each) => sum + each, 0));
 const fastest = Math.min(...totals);
-console.log(
-  `\n${run.model}, ${run.mode}, ${run.reference} reference: 4 pairs of 64 + 64 tokens, ${steps.length} steps`,
-);
+console.log(`\n${run.model}, ${run.mode}, ${run.workload}: 4 pairs of 64 + 64 tokens, ${steps.length} steps`);
 console.log(
   table([
     ['', 'min ms', 'median ms', 'of the step'],
@@ -43,7 +41,7 @@ console.log(
   ]),
 );
 for (const isPromptShared of [false, true]) {
-  const isReferenceCached = run.reference === 'cached';
+  const isReferenceCached = run.workload === 'cached';
   const operations = stepOperations(benchModels[run.model], batch, { isPromptShared, isReferenceCached }) / 1e9;
   const limit = (1000 * operations) / gigaflops;
   console.log(

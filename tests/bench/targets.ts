@@ -1,11 +1,17 @@
 import type { Timed } from './clock.ts';
 import type { BenchModel } from './models.ts';
 
-/** How the policy is compared: with a clone that scores in every step, or with log-probabilities known beforehand. */
-export type ReferenceKind = 'cloned' | 'cached';
+/**
+ * What a step does: full training with a clone that scores in every step, with log-probabilities known beforehand, with a
+ * clone that moves after every step; or LoRA of rank 16 on all linears, against the base with its adapters off.
+ */
+export const workloads = ['cloned', 'cached', 'sync', 'lora'] as const;
 
-/** The best of each runner's runs, by reference and the runner's name. */
-export type Results = Readonly<Partial<Record<ReferenceKind, ReadonlyMap<string, Timed>>>>;
+/** A workload's name. */
+export type Workload = (typeof workloads)[number];
+
+/** The best of each runner's runs, by workload and the runner's name. */
+export type Results = Readonly<Partial<Record<Workload, ReadonlyMap<string, Timed>>>>;
 
 /** What a step should cost at most, as a ratio to a peer or in seconds. */
 export interface Target {
@@ -44,6 +50,36 @@ export const targets: readonly Target[] = [
     limit: { tiny: 0.6, '0.1b': 0.7 },
     unit: '',
     measured: ({ cloned }) => ratio(cloned, runners.trl, (timed) => timed.rss_peak),
+  },
+  {
+    what: 'cached reference: of the time of TRL',
+    limit: { tiny: 0.45, '0.1b': 0.45 },
+    unit: '',
+    measured: ({ cached }) => ratio(cached, runners.trl, (timed) => timed.min_ms),
+  },
+  {
+    what: 'LoRA: of the time of TRL',
+    limit: { tiny: 0.4, '0.1b': 0.5 },
+    unit: '',
+    measured: ({ lora }) => ratio(lora, runners.trl, (timed) => timed.min_ms),
+  },
+  {
+    what: 'LoRA: of the peak memory of TRL',
+    limit: { tiny: 0.65, '0.1b': 0.65 },
+    unit: '',
+    measured: ({ lora }) => ratio(lora, runners.trl, (timed) => timed.rss_peak),
+  },
+  {
+    what: 'cached reference: of the peak memory of TRL',
+    limit: { tiny: 0.65, '0.1b': 0.65 },
+    unit: '',
+    measured: ({ cached }) => ratio(cached, runners.trl, (timed) => timed.rss_peak),
+  },
+  {
+    what: 'moved clone: of the peak memory of TRL',
+    limit: { tiny: 0.65, '0.1b': 0.65 },
+    unit: '',
+    measured: ({ sync }) => ratio(sync, runners.trl, (timed) => timed.rss_peak),
   },
   {
     what: 'process start to first step done, compiled',
