@@ -114,3 +114,26 @@ await toyRun([metrics(), die()], { steps: 9 }, ${JSON.stringify(path.join(home, 
 function fileName(name: string, number: number | string): string {
   return `${name}${number === '' ? '' : `.${number}`}.${name === 'metrics' ? 'jsonl' : 'json'}`;
 }
+
+test('a run that resumes goes on after the step of its checkpoint: what was written since comes once', async () => {
+  const output = path.join(home, 'resumed');
+  const state = path.join(home, 'state');
+  const saving = definePlugin({
+    name: 'saving',
+    apiVersion: 1,
+    apply({ hooks }) {
+      hooks.betweenSteps.tap(async ({ run }) => {
+        if (run.step === 2) await run.saveState(state);
+      });
+    },
+  });
+  const train = { steps: 4, evalEverySteps: 2 };
+  await toyRun([metrics(), saving()], train, output).trainer.train();
+  const file = path.join(output, 'metrics.jsonl');
+  const whole = readFileSync(file, 'utf8');
+  writeFileSync(file, whole.slice(0, -20)); // as a kill in the middle of a line leaves it
+  rmSync(path.join(output, 'summary.json'));
+  await toyRun([metrics(), saving()], train, output).trainer.train({ resume: state });
+  expect(readFileSync(file, 'utf8')).toBe(whole);
+  expect(readdirSync(output).sort()).toEqual(['metrics.jsonl', 'summary.json']);
+});
