@@ -41,6 +41,7 @@ export const refCache = definePlugin({
           const fingerprint = await inner.fingerprint();
           const identity = {
             reference: inner.kind,
+            storage: inner.storage ?? 'float32',
             ...((await inner.fingerprints?.()) ?? { weights: fingerprint }),
             model: model.description,
             ...(data.identity ?? { data: data.fingerprint }),

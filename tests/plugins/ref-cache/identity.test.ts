@@ -10,6 +10,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 const identity = {
   reference: 'clone',
+  storage: 'float32',
   weights: 'aa',
   model: 'qwen2, 5M',
   data: 'bb',

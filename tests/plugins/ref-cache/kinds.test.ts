@@ -7,6 +7,7 @@ import { peftLora } from 'mooring/plugins/peft-lora';
 import { refCache } from 'mooring/plugins/ref-cache';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { refReload } from 'mooring/plugins/ref-reload';
+import { failureOf } from '../../core/support.ts';
 import { modelFolder, type Observed, trainAgainst } from '../ref-reload/support.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'mooring-kinds-'));
@@ -46,5 +47,16 @@ describe('a cache over the reference of the kind', () => {
     expect((await same(4)).scored).toBeGreaterThan(0);
     // the first twelve pairs are there, so that the reference is never asked: one in a folder is not even read into memory
     expect(await same(2)).toMatchObject({ scored: 0, bytesResident: 0 });
+  });
+
+  it('reload, stored in fewer bits, is another one, though its folder is the same', async () => {
+    const cache = refCache({ directory: path.join(root, 'storage') });
+    const input = { model: qwen2, train: { steps: 1, batchSize: 1, compile: 'off' }, plugins: [cache] } as const;
+    await trainAgainst(refReload({ model: llama }), input);
+    const { code, message } = await failureOf(() =>
+      trainAgainst(refReload({ model: llama, storage: 'bfloat16' }), input),
+    );
+    expect(code).toBe('REF_CACHE_STALE');
+    expect(message).toContain(': storage is float32 there and bfloat16 here.');
   });
 });
