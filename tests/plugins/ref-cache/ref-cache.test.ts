@@ -16,6 +16,7 @@ import {
   type TextBatch,
 } from 'mooring';
 import { toyRun } from 'mooring/testing';
+import { checkpoint } from '../../../plugins/checkpoint/index.ts';
 import { refCache } from '../../../plugins/ref-cache/index.ts';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
@@ -179,6 +180,26 @@ describe('a cached reference', () => {
       expect(code).toBe('REF_CACHE_MANIFEST');
       expect(readFileSync(path.join(directory, 'manifest.json'), 'utf8')).toBe(text);
     }
+  });
+
+  it('is of the policy that training started from, also in a run that resumes and has lost it', async () => {
+    const run = async (output: string, resume: boolean, stopAfter?: number) => {
+      const said: (number | undefined)[] = [];
+      const look = plugin('look', ({ hooks }) => {
+        hooks.stepEnd.tap(({ step, record }) => {
+          said.push(record['logps/ref']);
+          if (step.index === stopAfter) trainer.requestStop('far enough');
+        });
+      });
+      const { trainer } = toyRun([comparing(), refCache(), checkpoint({ everySteps: 1 }), look], { steps: 5 }, output);
+      await trainer.train({ resume });
+      return said;
+    };
+    const whole = await run(folder(), false);
+    const output = folder();
+    const before = await run(output, false, 2);
+    rmSync(path.join(output, 'reference-cache'), { recursive: true });
+    expect([...before, ...(await run(output, true))]).toEqual(whole);
   });
 
   it('needs a folder, and writes into the output if none is named', async () => {
