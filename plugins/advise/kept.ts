@@ -36,7 +36,7 @@ export function keptNumbers(
   const count = blocks.filter(({ kind }) => kind === 'layer').length;
   const { hidden } = sizes;
   const { targets, tokens } = rows;
-  const isInputOnly = !running.isCompiled || running.recompute === 'block';
+  const isInputOnly = keepsInputOnly(running);
   const layers = blocks
     .filter(({ kind }) => kind === 'layer')
     .map(({ modules }, index) => {
@@ -48,6 +48,11 @@ export function keptNumbers(
   if (isInputOnly) return { layers, head: targets * hidden };
   const isKeptWhole = trains.isHeadTrained && targets * vocabularySize <= keptScores;
   return { layers, head: targets * (2 * hidden + 2) + (isKeptWhole ? targets * vocabularySize : 0) };
+}
+
+/** Whether the backward pass runs a block again from its input. */
+export function keepsInputOnly({ isCompiled, recompute }: Running): boolean {
+  return !isCompiled || recompute === 'block';
 }
 
 function attentionKept(sizes: Shapes['sizes'], rows: RowCounts, after: number): number {

@@ -1,4 +1,4 @@
-import { chunkScores, keptNumbers, keptScores, type Running } from './kept.ts';
+import { chunkScores, type Kept, keepsInputOnly, keptNumbers, keptScores, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import type { Shapes } from './shapes.ts';
 import { countRows, type Workload } from './workload.ts';
@@ -78,14 +78,36 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
     isHeadTrained: isAll,
     adapterRank: isAll ? 0 : setting.adapterRank,
   });
-  const moments = momentsOf(shapes, { ...setting, workload, ranks }, { ...kept, trained, adapters, fromDisk });
-  const most = (of: (moment: Moment) => number) => bytesOf(Math.max(...moments.map(of)));
+  const found = { ...kept, trained, adapters, fromDisk };
+  const moments = momentsOf(shapes, { ...setting, workload, ranks }, found);
+  const first = momentsOf(
+    shapes,
+    { ...setting, workload, ranks },
+    { ...found, ...(keepsInputOnly(running) ? {} : withInputs(shapes, workload, kept)) },
+  );
   const gradients = bytesOf(trained);
-  const activations = most((moment) => moment.activations) + gathered;
-  const held = weights + optimizer + (isFromDisk ? 0 : reference) + gathered;
-  const tensors = held + most((moment) => moment.gradients + moment.activations);
+  const activations = bytesOf(Math.max(...[...moments, ...first].map((moment) => moment.activations))) + gathered;
+  const lasting = weights + gathered + (isFromDisk ? 0 : reference);
+  // in the first step the optimizer has nothing yet, and a clone shares the policy's buffers
+  const isShared =
+    mechanism.reference === 'adapter-snapshot' || (mechanism.reference === 'clone' && mechanism.referenceBytes === 4);
+  const inFirst = lasting - (isShared ? reference : 0) + mostOf(first.slice(0, -3));
+  const tensors = Math.max(inFirst, lasting + optimizer + mostOf(moments));
   const resident = runtime.bytes + (1 + runtime.share) * tensors + bytesOf(scratchNumbers(shapes, workload, mechanism));
   return { weights, gradients, optimizer, reference, activations, tensors, resident };
+}
+
+/** Until its first backward pass has run, the inputs of a compiled block are kept as well, for an eager one in its place. */
+function withInputs({ sizes }: Shapes, workload: Workload, kept: Kept): Kept {
+  const { tokens, targets } = countRows(workload);
+  return {
+    layers: kept.layers.map((numbers) => numbers + tokens * sizes.hidden),
+    head: kept.head + targets * sizes.hidden,
+  };
+}
+
+function mostOf(moments: readonly Moment[]): number {
+  return bytesOf(Math.max(...moments.map(({ gradients, activations }) => gradients + activations)));
 }
 
 /** What executables make inside: a few matrices of logits, whole or of a chunk, and a block that bfloat16 is widened to. */
