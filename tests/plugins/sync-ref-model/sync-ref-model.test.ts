@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
 import { definePlugin, ParameterStore, Reference } from 'mooring';
+import { peftLora } from 'mooring/plugins/peft-lora';
 import { toyRun } from 'mooring/testing';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
@@ -100,6 +102,44 @@ describe('synchronizing the reference', () => {
       await toyRun([refClone(), part(), syncRefModel({ everySteps: 2, ...options })]).trainer.train();
       expect(written).toEqual(['head.weight', 'head.weight']);
     }
+  });
+
+  it.each([
+    ['copied', { mixupAlpha: 1 }],
+    ['mixed', { mixupAlpha: 0.6 }],
+    ['averaged', { bema: { everySteps: 1 } }],
+  ])('moves the snapshot of an adapter and leaves its base alone: %s', async (how, options) => {
+    const distances: number[] = [];
+    const bases: string[] = [];
+    const look = definePlugin({
+      name: 'look',
+      apiVersion: 1,
+      uses: { store: ParameterStore, reference: Reference },
+      apply({ hooks, services }) {
+        const see = async () => {
+          const { store, reference } = services;
+          const names = reference.parameters?.names ?? [];
+          expect(names).toEqual(store.names.filter((name) => store.isTrainable(name)));
+          const distance = tf.tidy(() =>
+            names.map((name) => {
+              const [own, policy] = [reference.parameters?.read(name) as tf.Tensor, store.read(name, 'policy')];
+              return tf.max(tf.abs(tf.sub(own, policy))).dataSync()[0] as number;
+            }),
+          );
+          distances.push(Math.max(...distance));
+          bases.push(await store.fingerprint('reference', ['embedding.weight', 'head.weight', 'head.bias']));
+        };
+        hooks.stepEnd.tap(see, { after: ['sync-ref-model'] });
+      },
+    });
+    const lora = peftLora({ r: 2, targetModules: ['tokens'], reference: 'adapter-snapshot' });
+    await toyRun([lora, syncRefModel({ everySteps: 2, ...options }), look()], { steps: 3 }).trainer.train();
+    const [before, moved, after] = distances as [number, number, number];
+    expect(before).toBeGreaterThan(0);
+    expect(moved === 0).toBe(how === 'copied');
+    expect(moved).toBeLessThan(2 * before);
+    expect(after).toBeGreaterThan(moved);
+    expect(new Set(bases).size).toBe(1);
   });
 
   it.each([
