@@ -7,8 +7,8 @@ import { writeFileAside } from '../parameters/writeAside.ts';
 /** The form of the folders that this release writes. */
 export const format = 1;
 
-/** JSON has no word for figures that are not finite, so they are text. */
-const figureSchema = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity']).transform(Number)]);
+/** JSON has no word for figures that are not finite, nor for the sign of zero, so they are text. */
+const figureSchema = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity', '-0']).transform(Number)]);
 const recordSchema = z.record(z.string(), figureSchema);
 const fieldsSchema = z.record(z.string(), z.string());
 
@@ -49,6 +49,10 @@ export async function readStateFile(folder: string): Promise<State> {
 
 function figures(record: StepRecord | undefined): Record<string, number | string> | undefined {
   if (record === undefined) return undefined;
-  const entries = Object.entries(record);
-  return Object.fromEntries(entries.map(([name, value]) => [name, Number.isFinite(value) ? value : String(value)]));
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, asJson(value)]));
+}
+
+function asJson(value: number): number | string {
+  if (Object.is(value, -0)) return '-0';
+  return Number.isFinite(value) ? value : String(value);
 }

@@ -59,3 +59,12 @@ test('a reference that is as at the start is not stored, one that has moved is',
   expect(await filesOf(cells[mixed] as Cell, 1)).not.toContain('reference.safetensors');
   expect(await filesOf(cells[mixed] as Cell, 3)).toContain('reference.safetensors');
 });
+
+test('saving and resuming leave no tensor behind', async () => {
+  const cell = cells[3] as Cell;
+  const { memory } = await import('@tensorflow/tfjs');
+  await uninterrupted(cell);
+  const before = memory().numTensors;
+  await resumed(cell, 3);
+  expect(memory().numTensors).toBe(before);
+});
