@@ -106,7 +106,7 @@ export class Scope implements BlockScope {
 
   embedding(module: string, ids: tf.Tensor): tf.Tensor {
     const spec = this.module(module);
-    return this.projected(module, spec, { input: ids }, this.rowsOf(spec.weight, ids));
+    return this.projected(module, spec, { input: ids, source: undefined }, this.rowsOf(spec.weight, ids));
   }
 
   /** The store's value, read once for the whole run of the block. */
