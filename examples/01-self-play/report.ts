@@ -16,8 +16,8 @@ import { z } from 'zod';
 export interface Report {
   readonly before: Look;
   readonly after: Look;
-  /** KL(policy || reference) over the policy's own samples, in nats a token: the mean of log(policy / reference). */
-  readonly klPerToken: number;
+  /** KL(policy || reference) over the policy's own samples, in nats a token: the mean of log(policy / reference). `undefined` without `scoresSamples`. */
+  readonly klPerToken: number | undefined;
   readonly referenceBytes: number;
   /** Tokens that went into the policy a second, steps only. */
   readonly tokensPerSecond: number;
@@ -41,6 +41,8 @@ export const report = definePlugin({
     prompts: z.array(z.string()),
     newTokens: z.int().positive(),
     seed: z.int(),
+    /** Whether the reference can be asked about samples: a cache knows only the data. */
+    scoresSamples: z.boolean().default(true),
     done: z.custom<(report: Report) => void>(),
   }),
   uses: { driver: Driver, generator: Generator, tokenizer: Tokenizer, reference: Reference },
@@ -68,7 +70,7 @@ export const report = definePlugin({
     // the core has evaluated after the last step
     hooks.trainEnd.tap(async () => {
       const after = await look();
-      const klPerToken = await ownKl();
+      const klPerToken = options.scoresSamples ? await ownKl() : undefined;
       const tokensPerSecond = (1000 * tokens) / milliseconds;
       const referenceBytes = services.reference.bytesResident();
       options.done({ before, after, klPerToken, tokensPerSecond, millisecondsPerStep, referenceBytes });

@@ -13,7 +13,7 @@ export function printTable(
     ['', 'before', 'after'],
     ['held-out reward accuracy (a tie counts half)', before.accuracy.toFixed(3), after.accuracy.toFixed(3)],
     ['held-out reward margin', before.margin.toFixed(3), after.margin.toFixed(3)],
-    ['KL(policy || reference), nats a token, own samples', '0', klPerToken.toFixed(4)],
+    ['KL(policy || reference), nats a token, own samples', '0', klPerToken?.toFixed(4) ?? ''],
     ['bytes that only the reference holds', '0', mebibytes(referenceBytes)],
     ['peak memory of the process', '', mebibytes(peakBytes)],
     ['tokens per second', '', tokensPerSecond.toFixed(0)],
