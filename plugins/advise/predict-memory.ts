@@ -39,7 +39,7 @@ export interface Setting {
  * Node, TensorFlow and what XLA keeps of its compiling, a share of the tensors that the allocator holds back, and what
  * the head's executable makes inside, in matrices of its logits.
  */
-export const runtime = { bytes: 740e6, share: 0.12, logits: 3 } as const;
+export const runtime = { bytes: 740e6, eagerBytes: 580e6, share: 0.12, logits: 3 } as const;
 
 /** From how many numbers a product of the head is made outside of its executable, whose operand is then a tensor. */
 const largeProduct = 2 ** 21;
@@ -93,7 +93,10 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
     mechanism.reference === 'adapter-snapshot' || (mechanism.reference === 'clone' && mechanism.referenceBytes === 4);
   const inFirst = lasting - (isShared ? reference : 0) + mostOf(first.slice(0, -3));
   const tensors = Math.max(inFirst, lasting + optimizer + mostOf(moments));
-  const resident = runtime.bytes + (1 + runtime.share) * tensors + bytesOf(scratchNumbers(shapes, workload, mechanism));
+  const fixed = running.isCompiled
+    ? runtime.bytes + bytesOf(scratchNumbers(shapes, workload, mechanism))
+    : runtime.eagerBytes;
+  const resident = fixed + (1 + runtime.share) * tensors;
   return { weights, gradients, optimizer, reference, activations, tensors, resident };
 }
 
