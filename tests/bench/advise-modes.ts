@@ -1,6 +1,4 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { definePlugin, ParameterStore, type Plugin, type TrainSettings } from 'mooring';
+import type { Plugin, TrainSettings } from 'mooring';
 import { peftLora } from 'mooring/plugins/peft-lora';
 import { refCache } from 'mooring/plugins/ref-cache';
 import { refClone } from 'mooring/plugins/ref-clone';
@@ -28,20 +26,7 @@ const cached = () => [refCache({ directory: emptyFolder() })];
 const mixed = () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.6 })];
 const copied = () => [refClone(), syncRefModel({ everySteps: 2, mixupAlpha: 1 })];
 
-const lora = (reference: 'adapters-off' | 'adapter-snapshot') =>
-  peftLora({ r: 16, targetModules: 'all-linear', reference });
-
-/** Keeps what is frozen as bfloat16. */
-const packedBase = definePlugin({
-  name: 'packed-base',
-  apiVersion: 1,
-  uses: { store: ParameterStore },
-  apply({ hooks, services: used }) {
-    hooks.modelDefined.tap(({ model }) => {
-      for (const { name, shape } of model.parameters) if (shape.length > 1) used.store.setStorage(name, 'bfloat16');
-    });
-  },
-});
+const lora = (options: object) => [peftLora({ r: 16, targetModules: 'all-linear', ...options })];
 
 /** A mode is one row: its name, what it is predicted as, and the plugins that it runs. */
 export const adviseModes: Readonly<Record<string, AdviseMode>> = {
@@ -63,19 +48,19 @@ export const adviseModes: Readonly<Record<string, AdviseMode>> = {
   },
   'clone in bf16': { mechanism: 'full, clone in bf16', plugins: () => [refClone({ storage: 'bfloat16' })] },
   reload: { mechanism: 'full, reload', plugins: (model) => [refReload({ model })] },
+  'reload in bf16': {
+    mechanism: 'full, reload in bf16',
+    plugins: (model) => [refReload({ model, storage: 'bfloat16' })],
+  },
   'reload from disk': {
     mechanism: 'full, reload from disk',
     plugins: (model) => [refReload({ model, offload: 'disk' })],
   },
-  lora: { mechanism: 'LoRA, adapters off', plugins: () => [lora('adapters-off')] },
+  lora: { mechanism: 'LoRA, adapters off', plugins: () => lora({ reference: 'adapters-off' }) },
   'lora, base in bf16': {
     mechanism: 'LoRA, adapters off, base in bf16',
-    plugins: () => [lora('adapters-off'), packedBase()],
+    plugins: () => lora({ storage: 'bfloat16' }),
   },
-  'lora, snapshot': { mechanism: 'LoRA, adapter snapshot', plugins: () => [lora('adapter-snapshot')] },
-  'ref-cache': {
-    mechanism: 'full, cached',
-    plugins: () => [refCache({ directory: mkdtempSync(`${tmpdir()}/mooring-`) })],
-  },
+  'lora, snapshot': { mechanism: 'LoRA, adapter snapshot', plugins: () => lora({ reference: 'adapter-snapshot' }) },
   cached: { mechanism: 'full, cached', plugins: cached },
 };
