@@ -5,8 +5,8 @@ import { countRows } from './workload.ts';
 
 /**
  * Measured on 2 cores (`tests/bench/profile.ts`, `tests/bench/optimizer.ts`): products inside compiled blocks, AdamW for
- * each trained number (decay, clipping and norm included), and reading a checkpoint by byte ranges. Only their ratios
- * enter into what is predicted: times are relative to those of full training with a clone.
+ * each trained number (decay, clipping and norm included); the disk's speed is assumed. Only their ratios enter into what
+ * is predicted: times are relative to those of full training with a clone.
  */
 export const speed = { operationsPerSecond: 130e9, secondsPerTrainedNumber: 1.3e-9, diskBytesPerSecond: 1e9 } as const;
 
