@@ -15,7 +15,7 @@ export interface ReferenceExample {
 }
 
 const lora = { r: 16, alpha: 32, targetModules: 'all-linear' } as const;
-const [ofWeights, ofAdapters] = [1e-4, 1e-3];
+const [ofWeights, ofAdapters] = [1e-4, 5e-4];
 
 /** Every reference, by the name of its run. One that goes on from another's output stands after it. */
 export const references: Readonly<Record<string, ReferenceExample>> = {

@@ -45,9 +45,9 @@ const mistakes: Record<string, { text: string; code: string; says: string[] }> =
     says: ['wrong.yaml:11', 'beta', 'number'],
   },
   'options for a plugin that takes none': {
-    text: edited('- ref-clone', '- ref-clone: { every: 2 }'),
+    text: edited('- ref-clone', '- ref-clone\n  - metrics: { every: 2 }'),
     code: 'OPTIONS_INVALID',
-    says: ['wrong.yaml:12', 'takes no options'],
+    says: ['wrong.yaml:13', 'takes no options'],
   },
   'a plugin file that is not there': {
     text: edited('ref-clone', './absent.ts'),
