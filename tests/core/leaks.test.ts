@@ -1,4 +1,7 @@
-import { expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { hookNames } from 'mooring';
 import { toyRun } from 'mooring/testing';
@@ -36,8 +39,9 @@ test('taps that replace tensors everywhere leave none behind, in training and ev
   expect(tf.memory().numTensors).toBe(before);
 });
 
-// `configure` runs before anything exists, `failure` needs another failure, `export` an output
-const failing = hookNames.filter((hook) => !['configure', 'failure', 'export'].includes(hook));
+// `configure` runs before anything exists, `failure` needs another failure, `export` an output, and state is saved below
+const others = ['configure', 'failure', 'export', 'checkpointSave', 'checkpointLoad'];
+const failing = hookNames.filter((hook) => !others.includes(hook));
 
 /** Hooks that a run calls once. */
 const once = new Set<string>(['setup', 'modelDefined', 'modelReady', 'refInit', 'trainBegin', 'trainEnd', 'teardown']);
@@ -58,3 +62,31 @@ test.each(failing)('a run that fails in %s leaves no tensor behind', async (hook
     expect(tf.memory().numTensors).toBe(before);
   }
 });
+
+const home = mkdtempSync(path.join(tmpdir(), 'mooring-leaks-'));
+afterAll(() => rmSync(home, { recursive: true }));
+
+/** Saves the state of the run after each step. */
+const saving = plugin('saving', ({ hooks }) => {
+  hooks.betweenSteps.tap(({ run }) => run.saveState(path.join(home, `state-${run.step}`)));
+});
+
+test.each(['checkpointSave', 'checkpointLoad'] as const)(
+  'a run that fails in %s leaves no tensor behind',
+  async (hook) => {
+    const state = path.join(home, 'state-1');
+    await toyRun([saving, plugin('clumsy', () => {})], { steps: 1 }).trainer.train();
+    const before = tf.memory().numTensors;
+    const clumsy = plugin('clumsy', ({ hooks }) => {
+      const fail = () => {
+        throw new TypeError('boom');
+      };
+      if (hook === 'checkpointSave') hooks.checkpointSave.tap(fail);
+      else hooks.checkpointLoad.tap(fail);
+    });
+    const resumed = () => toyRun([saving, clumsy], { steps: 2 }).trainer.train({ resume: state });
+    const started = () => toyRun([saving, clumsy], { steps: 2 }).trainer.train();
+    expect((await failureOf(hook === 'checkpointSave' ? started : resumed)).code).toBe('HOOK_FAILED');
+    expect(tf.memory().numTensors).toBe(before);
+  },
+);

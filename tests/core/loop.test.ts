@@ -10,7 +10,7 @@ test('a run calls its hooks in lifecycle order', async () => {
   const block = (side: string) => seen.filter((hook) => hook.endsWith(side)).length;
   expect(block('Forward')).toBe(4); // two blocks, before and after each
   expect(block('Backward')).toBe(4);
-  expect(seen.slice(-4)).toEqual(['gradientsReady', 'stepEnd', 'trainEnd', 'teardown']);
+  expect(seen.slice(-5)).toEqual(['gradientsReady', 'stepEnd', 'betweenSteps', 'trainEnd', 'teardown']);
 });
 
 test('the loss falls, and every figure of the record is finite', async () => {
