@@ -101,7 +101,7 @@ export interface Reference {
   /** Of one that answers for another: the kind of that. */
   readonly over?: string;
   /** Frees what only it holds: it is not asked again. */
-  release?(): void;
+  readonly release?: (() => void) | undefined;
   /** `bfloat16` where its weights are the policy's rounded to it, so that the KL at step 0 is small instead of 0. */
   readonly storage?: ParameterStorage | undefined;
   /** Asked for `states` and `headWeight` too where the policy asks for a divergence; one that does not run a model gives neither. */

@@ -146,6 +146,8 @@ export interface DecoderSizes {
 export interface Model {
   /** For people and logs: family and size. */
   readonly description: string;
+  /** Digest of all but its weights that its figures depend on: two of equal weights and another one differ. Absent: the description says it. */
+  readonly computation?: string;
   readonly vocabularySize: number;
   readonly parameters: readonly ParameterSpec[];
   readonly blocks: readonly Block[];

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import {
   type Block,
@@ -34,6 +35,7 @@ export function createDecoder(folder: string, options: { initialize: Initialize;
     folder,
     config,
     description: `${config.familyName} with ${formatSize(parameters)} parameters`,
+    computation: computationOf(config),
     vocabularySize: config.vocabularySize,
     parameters,
     blocks,
@@ -72,6 +74,12 @@ function dropoutMasks(config: DecoderConfig, block: Block, index: number, pass: 
     return [[name, tf.tensor(mask, shape === states ? [batch * time, hidden] : scores)] as const];
   });
   return Object.fromEntries(masks);
+}
+
+/** Of what config.json says that no weight shows, such as rotary frequencies and windows; not what only training reads. */
+function computationOf(config: DecoderConfig): string {
+  const { raw, family, initializerRange, attentionDropout, residualDropout, embeddingDropout, ...figures } = config;
+  return createHash('sha256').update(JSON.stringify(figures)).digest('hex');
 }
 
 function sizesOf({ family, hidden, heads, keyValueHeads, headSize, feedForward }: DecoderConfig): DecoderSizes {

@@ -60,7 +60,10 @@ export function createAdapterReference(parts: ReferenceParts): AdapterReference 
       const adapterOptions = JSON.stringify({ r, alpha, rslora, dora, rankPattern, alphaPattern });
       return { weights, adapter: await store.fingerprint(view, trained()), adapterOptions };
     },
-    release: () => isSnapshot() && store.removeView(view),
+    // with its adapters off it holds nothing, so that it can go on to answer
+    get release() {
+      return isSnapshot() ? () => store.removeView(view) : undefined;
+    },
     bytesResident: () => (isSnapshot() ? store.bytesResident(view) : 0),
     score(pass) {
       const frozen = { ...pass, gradient: false, dropout: undefined };

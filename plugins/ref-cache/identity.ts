@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileAside } from 'mooring';
+import { MooringError, writeFileAside } from 'mooring';
 import { failure } from './errors.ts';
 
 /** What the values of a cache are of, by field. */
@@ -39,8 +39,8 @@ async function readManifest(file: string): Promise<Identity | undefined> {
     throw failure('REF_CACHE_MANIFEST', { file, reason: 'it is no object of texts' });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    if (!(cause instanceof SyntaxError)) throw cause;
-    throw failure('REF_CACHE_MANIFEST', { file, reason: cause.message }, { cause });
+    if (cause instanceof MooringError) throw cause;
+    throw failure('REF_CACHE_MANIFEST', { file, reason: (cause as Error).message }, { cause });
   }
 }
 

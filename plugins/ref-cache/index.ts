@@ -42,8 +42,9 @@ export const refCache = definePlugin({
           const identity = {
             reference: inner.kind,
             storage: inner.storage ?? 'float32',
-            ...((await inner.fingerprints?.()) ?? { weights: fingerprint }),
             model: model.description,
+            computation: model.computation ?? model.description,
+            ...((await inner.fingerprints?.()) ?? { weights: fingerprint }),
             ...(data.identity ?? { data: data.fingerprint }),
           };
           await settleIdentity(directory, identity);

@@ -41,7 +41,9 @@ export function createReloadedReference(options: {
       fingerprint = await weights.fingerprint();
     },
     fingerprint: async () => fingerprint,
-    release: () => store.dispose(),
+    fingerprints: async () => ({ weights: fingerprint, computation: model.computation ?? model.description }),
+    // on disk it holds nothing between passes, so that it can go on to answer
+    ...(offload === 'memory' && { release: () => store.dispose() }),
     bytesResident: () => store.bytesResident(view),
     score(pass) {
       // one after another, whoever asks: a pass frees what passes of the same rows share

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import type { Plugin } from 'mooring';
+import { definePlugin, type Plugin, Reference } from 'mooring';
 import { peftLora } from 'mooring/plugins/peft-lora';
 import { refCache } from 'mooring/plugins/ref-cache';
 import { refClone } from 'mooring/plugins/ref-clone';
@@ -58,5 +58,42 @@ describe('a cache over the reference of the kind', () => {
     );
     expect(code).toBe('REF_CACHE_STALE');
     expect(message).toContain(': storage is float32 there and bfloat16 here.');
+  });
+
+  it.each(['clone', 'reload, memory'] as const)(
+    '%s is another one where the same weights compute otherwise',
+    async (kind) => {
+      const changed = modelFolder(kind === 'clone' ? 'qwen2' : 'llama');
+      const beneath = () => (kind === 'clone' ? refClone() : refReload({ model: changed }));
+      const cache = refCache({ directory: path.join(root, `computation-${kind}`) });
+      const model = kind === 'clone' ? changed : qwen2;
+      const run = () =>
+        trainAgainst(beneath(), { model, train: { steps: 1, batchSize: 1, compile: 'off' }, plugins: [cache] });
+      await run();
+      const file = path.join(changed, 'config.json');
+      writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), rms_norm_eps: 0.01 }));
+      const { code, message } = await failureOf(run);
+      expect(code).toBe('REF_CACHE_STALE');
+      expect(message).toMatch(/: computation is [0-9a-f]{64} there and [0-9a-f]{64} here\./);
+    },
+  );
+
+  it.each(Object.entries(kinds))('%s is let go only where that frees something', async (kind, beneath) => {
+    let isHeld: boolean | undefined;
+    const look = definePlugin({
+      name: 'look',
+      apiVersion: 1,
+      uses: { reference: Reference },
+      apply: ({ hooks, services }) =>
+        hooks.trainBegin.tap(() => {
+          isHeld = services.reference.release !== undefined;
+        }),
+    });
+    await trainAgainst(beneath(), {
+      model: qwen2,
+      train: { steps: 1, batchSize: 1, compile: 'off' },
+      plugins: [look()],
+    });
+    expect(isHeld).toBe(!['adapters-off', 'reload, disk'].includes(kind));
   });
 });

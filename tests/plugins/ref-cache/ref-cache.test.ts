@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import {
   DataSource,
+  EvaluationData,
   Objective,
   type OutputName,
   type Outputs,
@@ -138,8 +139,25 @@ describe('a cached reference', () => {
   });
 
   it('knows what evaluation needs as well', async () => {
-    const { scored } = await train([refClone()], [refCache({ directory: folder() })], { evalEverySteps: 1 });
-    expect(scored).toBe(3 + 1);
+    const others = plugin('others', ({ decorate }) =>
+      decorate(EvaluationData, {
+        uses: {},
+        create: (inner) =>
+          inner && {
+            ...inner,
+            async *open(position) {
+              for await (const batch of inner.open(position)) {
+                const rows = packRows([{ ids: [7, batch.position, 7], completionStart: 1 }]);
+                yield { ...batch, counts: { row: 1, token: 2 }, rows } as TextBatch;
+              }
+            },
+          },
+      }),
+    );
+    const directory = folder();
+    const { scored } = await train([refClone()], [refCache({ directory }), others], { evalEverySteps: 1 });
+    // three batches of training, three of evaluation, and the row that is shown at step 0
+    expect(scored).toBe(3 + 3 + 1);
   });
 
   it('says what it is over, with the fingerprint of that', async () => {
@@ -180,6 +198,13 @@ describe('a cached reference', () => {
       expect(code).toBe('REF_CACHE_MANIFEST');
       expect(readFileSync(path.join(directory, 'manifest.json'), 'utf8')).toBe(text);
     }
+  });
+
+  it('needs a folder to be one', async () => {
+    const file = path.join(folder(), 'pairs.jsonl');
+    writeFileSync(file, '');
+    const { code } = await failureOf(() => train([refClone()], [refCache({ directory: file })]));
+    expect(code).toBe('REF_CACHE_MANIFEST');
   });
 
   it('is of the policy that training started from, also in a run that resumes and has lost it', async () => {
@@ -223,8 +248,10 @@ describe('a cached reference', () => {
   });
 
   it('holds figures of tokens, and refuses the exact KL, which needs a model', async () => {
-    const { trainer } = toyRun([comparing(['logps'], ['kl']), refClone(), refCache({ directory: folder() })]);
+    const { trainer, logged } = toyRun([comparing(['logps'], ['kl']), refClone(), refCache({ directory: folder() })]);
     const { code, message } = await failureOf(() => trainer.train());
+    // before all the data was scored for nothing
+    expect(logged.filter(({ message }) => message.includes('scored'))).toEqual([]);
     expect(code).toBe('KL_UNCOMPARED');
     expect(message).toContain('cached');
   });
