@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { definePlugin, type LossInputs, Objective } from 'mooring';
+import { definePlugin, type LossInputs, Objective, Reference } from 'mooring';
 import { checkCombination, optionsSchema } from './options.ts';
 import { createPenalty, ofPolicy } from './penalty.ts';
 
@@ -14,7 +14,7 @@ export const klPenalty = definePlugin({
     if (options.beta === 0) return; // then nothing is asked for, the reference included
     const penalty = createPenalty(options);
     decorate(Objective, {
-      uses: {},
+      uses: { reference: Reference }, // asked for now, so that one that is missing is told before a model is loaded
       create: (inner) => ({
         accepts: inner.accepts,
         passes: (batch) => penalty.passes(inner.passes(batch)),

@@ -124,7 +124,10 @@ test('with beta 0 there is no reference, and no figure of one', async () => {
 
 test('otherwise a reference is needed', async () => {
   for (const options of [{}, { estimator: 'k3' } as const])
-    await expect(recordsOf([likelihood(), klPenalty(options)])).rejects.toMatchObject({ code: 'SERVICE_MISSING' });
+    await expect(recordsOf([likelihood(), klPenalty(options)])).rejects.toMatchObject({
+      code: 'SERVICE_MISSING',
+      message: expect.stringContaining('kl-penalty'), // and not the objective, in the first step
+    });
 });
 
 test('beside dpo its reference pass serves both, and accumulated micro-batches give the figures of one batch', async () => {
