@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { type DifferentiableName, divergenceOf, type OutputName, type Softened } from 'mooring';
+import { type DifferentiableName, divergenceNames, divergenceOf, type OutputName, type Softened } from 'mooring';
 import { chunksOf, gradientsInChunks, join, softened } from './chunks.ts';
 import { differentiableDivergences } from './differentiable-divergences.ts';
 import { withGradient } from './gradient.ts';
@@ -71,7 +71,10 @@ function differentiableFigures(prediction: Prediction, purpose: FigurePurpose): 
 }
 
 /** Figures, and what their gradients need of each chunk: maxima, sums, expected rows and, where they fit, exponentials. */
-function keptFigures(prediction: Prediction, { names, isWeightFrozen }: FigurePurpose) {
+function keptFigures(prediction: Prediction, { names: asked, isWeightFrozen }: FigurePurpose) {
+  // what is kept may be whole; divergences, which take several times as much and keep nothing, are made in chunks
+  const compared = asked.filter((name) => divergenceNames.some((divergence) => divergence === name));
+  const names = asked.filter((name) => !compared.includes(name));
   const keepsExponentials = isKeptWhole(prediction, isWeightFrozen);
   const parts = chunksOf(prediction, keepsExponentials).map((chunk) => {
     const soft = softened(chunk);
@@ -83,6 +86,7 @@ function keptFigures(prediction: Prediction, { names, isWeightFrozen }: FigurePu
     parts.map((part) => part.figures),
     names,
   );
+  if (compared.length > 0) Object.assign(figures, plainFigures(prediction, compared));
   return { figures, kept: parts.flatMap(({ kept }) => kept) };
 }
 
