@@ -17,6 +17,7 @@ export function identityOf(session: Session): Fields {
   const chosen = plugins.filter(({ definition }) => definition.isObserver !== true && definition.name !== 'core');
   return flatten({
     model: model.description,
+    computation: model.computation ?? 'not said',
     parameters: `${shapes.length}, ${sha256(JSON.stringify(shapes.sort())).slice(0, 12)}`,
     data: data.fingerprint,
     reference: { kind: reference?.kind ?? 'none', fingerprint: run.referenceAtStart ?? 'none' },

@@ -28,6 +28,10 @@ beforeAll(async () => {
   await toyRun(usual(), { steps: 3, schedule: 'linear' }, whole).trainer.train();
 });
 
+const recomputed = plugin('recomputed', ({ decorate }) => {
+  decorate(Model, { uses: {}, create: (model) => ({ ...model, computation: 'another' }) });
+});
+
 const at = (step: number, output = whole) => path.join(output, 'checkpoints', `step-${step}`);
 
 describe('a checkpoint of another run is refused by field', () => {
@@ -39,6 +43,12 @@ describe('a checkpoint of another run is refused by field', () => {
       'plugin',
       /plugins was \["toy","ref-clone","sync-ref-model"\] and is \["toy","ref-clone"\]/,
       () => [refClone(), saver],
+      {},
+    ],
+    [
+      'computation over the same weights, as of another rope',
+      /computation was not said and is another/,
+      () => [...usual(), recomputed],
       {},
     ],
     [
