@@ -5,7 +5,7 @@ import type { Session } from '../session.ts';
 import { failure } from './errors.ts';
 import { frozenFingerprint } from './frozen.ts';
 import { differencesOf, identityOf, modeOf } from './identity.ts';
-import { format, readStateFile, type State } from './state-file.ts';
+import { readStateFile, type State } from './state-file.ts';
 import { namesInTensorFile, partFile, readTensorFile } from './tensor-file.ts';
 
 /**
@@ -44,7 +44,6 @@ async function refuseAnother(session: Session, folder: string, state: State): Pr
   const refuse = (differences: readonly string[]) => {
     if (differences.length > 0) throw failure('CHECKPOINT_DIFFERS', { folder, differences: differences.join('; ') });
   };
-  refuse(differencesOf({ format: String(state.format) }, { format: String(format) }));
   refuse(differencesOf(state.identity, identityOf(session)));
   if (state.step > run.steps) refuse([`steps were more than ${state.step} and are ${run.steps}`]);
   const saved = await namesInTensorFile(path.join(folder, 'policy.safetensors'));

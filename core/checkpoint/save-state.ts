@@ -44,7 +44,7 @@ export async function saveState(session: Session, folder: string): Promise<void>
       'policy.safetensors': policy,
       'optimizer.safetensors': moments.map(([name, value]) => entryOf(name, value)),
       'reference.safetensors':
-        moved === undefined || moved === run.referenceAtStart ? [] : await referenceEntries(session),
+        moved === undefined || moved === run.referenceAtStart ? [] : await referenceEntries(session, policy),
       ...Object.fromEntries(Object.entries(parts).map(([name, part]) => [partFile(name), partEntries(name, part)])),
     };
     await makeFolder(path.dirname(folder));
@@ -70,14 +70,15 @@ function policyEntries(
     .map((name) => lazyEntry(name, store.spec(name).shape, () => store.read(name, 'policy')));
 }
 
-/** Of a reference that has moved, what may have: not what the policy has frozen and the reference shares with it. */
-async function referenceEntries({ reference, store }: Session): Promise<TensorEntry[]> {
+/** Of a reference that has moved, what may have: not what was never trained and the reference shares with the policy. */
+async function referenceEntries({ reference, store }: Session, policy: readonly TensorEntry[]): Promise<TensorEntry[]> {
   const entries: TensorEntry[] = [];
+  const everTrained = new Set(policy.map(({ name }) => name));
   const { names, read } = reference?.parameters ?? { names: [], read: () => undefined as never };
   for (const name of names) {
     const value = read(name);
-    const isFrozen = store.names.includes(name) && !store.isTrainable(name);
-    const isShared = isFrozen && (await holds(value, store.read(name, 'policy')));
+    const isUntrained = store.names.includes(name) && !everTrained.has(name);
+    const isShared = isUntrained && (await holds(value, store.read(name, 'policy')));
     if (!isShared) entries.push(lazyEntry(name, value.shape, () => read(name)));
     value.dispose();
   }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import type { StepRecord } from '../hook-arguments.ts';
 import { writeFileAside } from '../parameters/writeAside.ts';
+import { failure } from './errors.ts';
 
 /** The form of the folders that this release writes. */
 export const format = 1;
@@ -42,9 +43,13 @@ export async function writeStateFile(folder: string, state: State): Promise<void
   await writeFileAside(path.join(folder, 'state.json'), (handle) => handle.writeFile(`${text}\n`));
 }
 
-/** Reads `state.json`. Throws what zod throws. */
+/** Reads `state.json`. Throws CHECKPOINT_DIFFERS for the form of another release, and what zod throws. */
 export async function readStateFile(folder: string): Promise<State> {
-  return stateSchema.parse(JSON.parse(await readFile(path.join(folder, 'state.json'), 'utf8')));
+  const json: unknown = JSON.parse(await readFile(path.join(folder, 'state.json'), 'utf8'));
+  const { format: was } = z.looseObject({ format: z.number() }).parse(json);
+  if (was !== format)
+    throw failure('CHECKPOINT_DIFFERS', { folder, differences: `format was ${was} and is ${format}` });
+  return stateSchema.parse(json);
 }
 
 function figures(record: StepRecord | undefined): Record<string, number | string> | undefined {

@@ -5,9 +5,9 @@ export interface BestFigure {
   readonly mode?: 'min' | 'max';
 }
 
-/** Whether a value is better than the best so far; NaN never is, and of equals the first stays. */
+/** Whether a value is better than the best so far; one that is not finite never is, and of equals the first stays. */
 export function isBetter({ figure, mode }: BestFigure, value: number, best: number | undefined): boolean {
-  if (Number.isNaN(value)) return false;
+  if (!Number.isFinite(value)) return false;
   if (best === undefined) return true;
   const isLess = (mode ?? (/loss$/.test(figure) ? 'min' : 'max')) === 'min';
   return isLess ? value < best : value > best;

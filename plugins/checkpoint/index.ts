@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { checkpointFolder, definePlugin, EvaluationData, MooringError, optional, type Run, readPart } from 'mooring';
 import { z } from 'zod';
 import { type BestFigure, isBetter } from './best.ts';
@@ -24,10 +25,14 @@ export const checkpoint = definePlugin({
     const { everySteps, keepLast, keepBest } = options;
     const judged: BestFigure | undefined = typeof keepBest === 'string' ? { figure: keepBest } : keepBest;
     let best: z.output<typeof bestSchema> | undefined;
+    /** The best whose checkpoint is on disk, and the last step of which nothing is left to save. */
+    let onDisk: typeof best;
+    let done = 0;
 
     hooks.checkpointSave.tap(() => ({ checkpoint: { version: 1, json: { best } } }));
     hooks.checkpointLoad.tap(({ parts }) => {
       best = readPart(parts, 'checkpoint', 1, z.object({ best: bestSchema.optional() }))?.json.best;
+      onDisk = best;
     });
     hooks.trainBegin.tap(async ({ run: { config, step } }) => {
       if (config.output === undefined) throw failure('CHECKPOINT_NO_OUTPUT', {});
@@ -35,7 +40,10 @@ export const checkpoint = definePlugin({
         const details = { reason: 'an evaluation gives, and there is no evaluation data', known: 'its figures' };
         throw failure('CHECKPOINT_BEST_UNKNOWN', { figure: judged.figure, ...details });
       }
-      const aside = await setLaterAside(config.output, step);
+      done = step;
+      // one that goes on from a checkpoint elsewhere has none of its own here
+      const isFromHere = existsSync(checkpointFolder(config.output, step));
+      const aside = await setLaterAside(config.output, isFromHere ? step : 0);
       if (aside !== undefined) log.info({ aside }, `checkpoints of an earlier run are kept in ${aside}`);
     });
     hooks.evaluated.tap(({ figures, step }) => {
@@ -51,14 +59,20 @@ export const checkpoint = definePlugin({
       const isEnd = run.step === run.steps || run.signal.aborted;
       if (isEnd || run.step % everySteps === 0 || best?.step === run.step) await save(run);
     });
+    // asked to stop after the last of `betweenSteps`
+    hooks.trainEnd.tap(async ({ run }) => {
+      if (run.step !== done && run.signal.aborted) await save(run);
+    });
 
     async function save(run: Run): Promise<void> {
       const output = run.config.output as string;
       const folder = checkpointFolder(output, run.step);
+      done = run.step;
       try {
         await run.saveState(folder);
       } catch (error) {
         if (!(error instanceof MooringError && isDisk.has(error.code))) throw error;
+        if (best?.step === run.step) best = onDisk;
         // what was trained is worth more than the checkpoint: the former one stays, and the next is tried
         log.error(
           { error, step: run.step },
@@ -66,6 +80,7 @@ export const checkpoint = definePlugin({
         );
         return;
       }
+      onDisk = best;
       log.debug({ step: run.step, folder }, `saved ${folder}`);
       await prune(output, { keepLast, best: best?.step });
     }

@@ -1,7 +1,8 @@
 import type { Driver, Pass } from 'mooring';
-import type { AdapterSet } from './set.ts';
+import { failure } from './errors.ts';
+import { type AdapterSet, trainedName } from './set.ts';
 
-/** A driver whose passes compute with the adapter in use where they begin; a backward pass with that of its forward pass. */
+/** A driver whose passes compute with the adapter in use where they begin; a backward pass with that of its forward pass. Throws ADAPTER_NOT_TRAINED. */
 export function switchingDriver(inner: Driver, set: AdapterSet): Driver {
   const begun = new Map<string, string | undefined>();
   const varied = (pass: Pass): Pass => ({ ...pass, variant: set.variantOf(pass.variant) });
@@ -11,7 +12,10 @@ export function switchingDriver(inner: Driver, set: AdapterSet): Driver {
     ...(prepare === undefined ? {} : { prepare }),
     forward(asked) {
       const pass = varied(asked);
-      if (pass.gradient) begun.set(pass.key, pass.variant);
+      if (pass.gradient) {
+        if (set.of(pass.variant)?.name !== trainedName) throw failure('ADAPTER_NOT_TRAINED', { inUse: set.inUse });
+        begun.set(pass.key, pass.variant);
+      }
       return inner.forward(pass);
     },
     backward: (pass, gradient) => inner.backward({ ...pass, variant: begun.get(pass.key) }, gradient),

@@ -22,6 +22,17 @@ export const failure = defineErrors({
     consequence: 'No adapter was made.',
     remedy: 'Use the native engine (`mooring engine install`), or `initialization: default`.',
   },
+  ADAPTER_NOT_TRAINED: {
+    fact: 'A pass with gradients began where {inUse}.',
+    consequence: 'The adapter that is trained, "default", has no part in it, so the step would change nothing.',
+    remedy:
+      'Switch within `withAdapter` or `withoutAdapters`, and end a merge by `unmerge()`, before training goes on.',
+  },
+  ADAPTER_RANK_TOO_HIGH: {
+    fact: 'PiSSA is to take {r} singular values of "{module}", which has {most}.',
+    consequence: 'No adapter was made.',
+    remedy: 'Set `r`, or for this module a `rankPattern`, to {most} at most.',
+  },
   ADAPTER_REFERENCE_TRAINED: {
     fact: 'The reference is to be the base with its adapters off, and {reason}.',
     consequence: 'The policy would start away from its reference, which few want.',

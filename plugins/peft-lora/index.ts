@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { Driver, definePlugin, Engine, Model, ParameterStore, Random, Reference, RunConfig } from 'mooring';
 import { diff, info, merge } from './commands/commands.ts';
-import { defineFresh, defineFromFolder } from './define.ts';
+import { defineFresh, defineFromFolder, refuseDropoutOnHead } from './define.ts';
 import { switchingDriver } from './driver.ts';
 import { withMasks } from './dropout.ts';
 import { writeAdapter } from './folder/adapter.ts';
@@ -63,6 +63,8 @@ export const peftLora = definePlugin({
         for (const { spec } of other.parameters) store.setTrainable(spec.name, false);
         set.add(other);
       }
+      // a folder that is only read may have been trained with dropout, whatever its targets
+      if (!config.train.disableDropout) refuseDropoutOnHead(trained);
       if (trained.config.dropout > 0 && config.train.disableDropout) {
         log.warn({}, 'the dropout of peft-lora does nothing: `train.disableDropout` is true, as it is unless set');
       }

@@ -47,6 +47,10 @@ export const optionsSchema = z
       const message = 'pissa goes without `adapters`: they were trained over the base that it changes';
       context.addIssue({ code: 'custom', path: ['initialization'], message });
     }
+    if (options.layersPattern !== undefined && options.layersToTransform === undefined) {
+      const message = 'goes with `layersToTransform`: alone it chooses nothing, and PEFT does not load such an adapter';
+      context.addIssue({ code: 'custom', path: ['layersPattern'], message });
+    }
     if (typeof options.targetModules === 'string' && options.layersToTransform !== undefined) {
       const message = 'goes with a list of `targetModules`: a regular expression names its layers itself';
       context.addIssue({ code: 'custom', path: ['layersToTransform'], message });

@@ -9,8 +9,8 @@ export const startView = 'pissa';
 
 /**
  * PiSSA (Meng et al. 2024, arXiv 2404.02948): A and B are the weight's largest singular values and vectors, as PEFT splits
- * them, and the base keeps the rest. Throws ADAPTER_NEEDS_SVD on engines without the decomposition, and
- * ADAPTER_MERGE_TIED.
+ * them, and the base keeps the rest. Throws ADAPTER_NEEDS_SVD on engines without the decomposition,
+ * ADAPTER_MERGE_TIED and ADAPTER_RANK_TOO_HIGH.
  */
 export function startWithPissa(adapter: LoraAdapter, model: Model, store: ParameterStore, engine: Engine): void {
   const modules = [...adapter.modules.values()];
@@ -21,6 +21,8 @@ export function startWithPissa(adapter: LoraAdapter, model: Model, store: Parame
     model,
   );
   for (const module of linears) {
+    const most = Math.min(module.inputs, module.outputs);
+    if (module.r > most) throw failure('ADAPTER_RANK_TOO_HIGH', { module: module.name, r: module.r, most });
     const { a, b, residual } = principal(module, store, engine);
     store.write(module.a.spec.name, 'policy', a);
     store.write(module.b.spec.name, 'policy', b);

@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs';
 import { type Model, type ParameterStore, token } from 'mooring';
 import { mergeAdapter, type Originals, unmergeAdapter } from './merge.ts';
 import type { AdapterSet } from './set.ts';
@@ -23,7 +24,7 @@ export interface Adapters {
 export const Adapters = token<Adapters>('Adapters', 'peft-lora');
 
 /** The service over the adapters of a model. */
-export function createAdapters(set: AdapterSet, model: Model, store: ParameterStore): Adapters {
+export function createAdapters(set: AdapterSet, model: Model, store: ParameterStore): Adapters & { dispose(): void } {
   let originals: Originals | undefined;
   return {
     get names() {
@@ -46,6 +47,11 @@ export function createAdapters(set: AdapterSet, model: Model, store: ParameterSt
       if (originals !== undefined) unmergeAdapter(originals, store);
       originals = undefined;
       set.merged = undefined;
+    },
+    /** Of a merge that was for good. */
+    dispose() {
+      tf.dispose([...(originals?.values() ?? [])]);
+      originals = undefined;
     },
   };
 }

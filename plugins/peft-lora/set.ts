@@ -61,6 +61,12 @@ export class AdapterSet {
     return this.active === undefined ? adaptersOff : variantOf(this.active);
   }
 
+  /** For people. */
+  get inUse(): string {
+    if (this.merged !== undefined) return `"${this.merged}" is merged into the base`;
+    return this.active === undefined ? 'adapters are off' : `"${this.active}" is in use`;
+  }
+
   refuseMerged(): void {
     if (this.merged !== undefined) throw failure('ADAPTER_IS_MERGED', { adapter: this.merged });
   }

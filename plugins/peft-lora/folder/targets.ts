@@ -194,3 +194,18 @@ function refuseUnmatched(
     }
   }
 }
+
+/** Refuses exclusions that exclude nothing; not of a folder, whose keys say what was left out. Throws ADAPTER_TARGET_UNMATCHED. */
+export function refuseIdleExclusions({ excludeModules = [] }: AdapterConfig, model: TargetModel): void {
+  const names = modulesOf(model).map(({ name }) => name);
+  for (const each of [excludeModules].flat()) {
+    const targetModules = typeof excludeModules === 'string' ? each : [each];
+    const matching = { targetModules, modulesToSave: [], layersPattern: [] };
+    if (names.some((name) => isTargeted(matching, name))) continue;
+    throw failure('ADAPTER_TARGET_UNMATCHED', {
+      key: 'exclude_modules',
+      target: each,
+      nearest: nearestNames(each, names),
+    });
+  }
+}

@@ -105,3 +105,56 @@ test('a finished run that resumes trains nothing and ends well', async () => {
   expect(readFileSync(path.join(output, 'checkpoints/step-2/manifest.json'), 'utf8')).toBe(before);
   expect(existsSync(path.join(output, 'checkpoints.1'))).toBe(false);
 });
+
+test('a best checkpoint that no disk took does not cost the one before it', async () => {
+  const output = folder();
+  const { open } = await import('node:fs/promises');
+  const probe = await open(path.join(import.meta.dirname, 'support.ts'));
+  const write = jest.spyOn(Object.getPrototypeOf(probe), 'writeFile');
+  await probe.close();
+  const filling = plugin('filling', ({ hooks }) => {
+    hooks.checkpointSave.tap(({ run }) => {
+      if (run.step === 3) write.mockRejectedValueOnce(Object.assign(new RangeError('full'), { code: 'ENOSPC' }));
+      return undefined;
+    });
+  });
+  const saver = checkpoint({ everySteps: 9, keepLast: 1, keepBest: 'eval_score' });
+  const { trainer } = toyRun([judging([0, 5, 1, 9, 2, 3]), filling, saver], { steps: 5, evalEverySteps: 1 }, output);
+  await trainer.train().finally(() => write.mockRestore());
+  expect(kept(output)).toEqual(['step-1', 'step-5']);
+});
+
+test('an evaluation that is not finite is not the best, and can be resumed after', async () => {
+  const output = folder();
+  const run = (steps: number) =>
+    toyRun(
+      [judging([0, Infinity, 1, 0, 0]), checkpoint({ everySteps: 1, keepLast: 1, keepBest: 'eval_score' })],
+      { steps, evalEverySteps: 1, schedule: 'constant' },
+      output,
+    ).trainer;
+  await run(1).train();
+  expect((await run(2).train({ resume: true })).steps).toBe(2);
+  expect((await run(4).train({ resume: true })).steps).toBe(4);
+  expect(kept(output)).toEqual(['step-2', 'step-4']);
+});
+
+test('saves when a later plugin asks to stop between steps', async () => {
+  const output = folder();
+  const stop = plugin('stop', ({ hooks }) =>
+    hooks.betweenSteps.tap(({ run }) => void (run.step === 3 && run.requestStop('enough'))),
+  );
+  const { trainer } = toyRun([checkpoint(), stop], { steps: 7 }, output);
+  expect((await trainer.train()).steps).toBe(3);
+  expect(kept(output)).toEqual(['step-3']);
+});
+
+test('a run that goes on from a checkpoint elsewhere sets what is in its output aside, and removes none of it', async () => {
+  const [one, other] = [folder(), folder()];
+  const run = (output: string, learningRate: number, steps: number) =>
+    toyRun([checkpoint({ everySteps: 1, keepLast: 1 })], { steps, learningRate, schedule: 'constant' }, output).trainer;
+  await run(one, 0.1, 2).train();
+  await run(other, 0.2, 1).train();
+  await run(other, 0.1, 3).train({ resume: path.join(one, 'checkpoints/step-2') });
+  expect(kept(other)).toEqual(['step-3']);
+  expect(readdirSync(path.join(other, 'checkpoints.1'))).toEqual(['step-1']);
+});

@@ -13,6 +13,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { Model, ParameterStore, type Plugin, Reference } from 'mooring';
 import { toy, toyRun } from 'mooring/testing';
+import { readStateFile } from '../../../core/checkpoint/state-file.ts';
 import { checkpoint } from '../../../plugins/checkpoint/index.ts';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
@@ -195,4 +196,30 @@ test('a reference that anybody provides is saved where it moved, without doing a
     [9, 18],
     [27, 54],
   ]);
+});
+
+test('the form of another release is refused by that, whatever else it has', async () => {
+  const output = folder();
+  await toyRun([saver], { steps: 1 }, output).trainer.train();
+  const file = path.join(at(1, output), 'state.json');
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), format: 2, later: true }));
+  const error = await failureOf(() => readStateFile(at(1, output)));
+  expect([error.code, error.message]).toEqual(['CHECKPOINT_DIFFERS', expect.stringMatching(/format was 2 and is 1/)]);
+});
+
+test('what was trained, copied into the reference and frozen since then is in the reference that is resumed', async () => {
+  const output = folder();
+  const freezing = () =>
+    plugin(
+      'freezing',
+      ({ hooks, services }) =>
+        hooks.stepEnd.tap(({ step }) => {
+          if (step.index === 2) services.store.setTrainable('embedding.weight', false);
+        }),
+      { store: ParameterStore },
+    );
+  const plugins = () => [refClone(), syncRefModel({ everySteps: 2, mixupAlpha: 1 }), freezing(), saver];
+  const run = (steps: number) => toyRun(plugins(), { steps, schedule: 'constant' }, output).trainer;
+  await run(3).train();
+  expect((await run(4).train({ resume: true })).steps).toBe(4);
 });

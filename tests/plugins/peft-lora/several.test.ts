@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { createTrainer, Driver, Generator, ParameterStore } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { Adapters, peftLora } from 'mooring/plugins/peft-lora';
-import { fixture } from '../causal-lm/support.ts';
+import { fixture, passOf } from '../causal-lm/support.ts';
 import { distance, logitsOf, rowsOfFixture, train, workspace } from './support.ts';
 
 const folder = join(import.meta.dirname, '../../fixtures/peft');
@@ -55,6 +55,22 @@ it('trains the one, leaves the others as they are, and takes the tensors of all 
   const before = tf.memory().numTensors;
   const { records } = await train('qwen2', { adapter, adapters }, { steps: 2 });
   expect(records[1]?.loss).toBeLessThan(records[0]?.loss as number);
+  expect(tf.memory().numTensors).toBe(before);
+});
+
+it('refuses to train where the trained adapter has no part, and leaves no tensor of a merge that was for good', async () => {
+  const before = tf.memory().numTensors;
+  const trainer = createTrainer({ model: fixture('qwen2'), train: { engine: 'native' } });
+  trainer.use(causalLm(), peftLora({ adapter, adapters, reference: 'none' }));
+  const rows = await rowsOfFixture('qwen2');
+  await trainer.withServices({ driver: Driver, adapters: Adapters }, async ({ driver, adapters: switched }) => {
+    const learn = () => driver.forward({ ...passOf(rows, ['logps']), gradient: true });
+    const refused = expect.objectContaining({ code: 'ADAPTER_NOT_TRAINED' });
+    expect(() => switched.withoutAdapters(learn)).toThrow(refused);
+    expect(() => switched.withAdapter('rslora', learn)).toThrow(refused);
+    switched.merge();
+    expect(learn).toThrow(refused);
+  });
   expect(tf.memory().numTensors).toBe(before);
 });
 

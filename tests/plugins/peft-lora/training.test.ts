@@ -110,6 +110,16 @@ describe('dropout', () => {
   it('is refused on a head, and said to do nothing where dropout is disabled', async () => {
     const head = train('qwen2', { dropout: 0.1, targetModules: ['lm_head'] });
     await expect(head).rejects.toMatchObject({ code: 'ADAPTER_DROPOUT_ON_HEAD' });
+    // of a folder that was trained with it, it is refused where it would fall, and not where it is only read
+    const { adapter } = await train('qwen2', { targetModules: ['lm_head'] }, { steps: 1 });
+    const falling = train('qwen2', { adapter, dropout: 0.1 }, { disableDropout: false });
+    await expect(falling).rejects.toMatchObject({ code: 'ADAPTER_DROPOUT_ON_HEAD' });
+    const saved = await readAdapter(adapter);
+    const dropped = join(workspace, 'dropped');
+    await writeAdapter(dropped, { ...saved, config: { ...saved.config, dropout: 0.1 } });
+    const trainer = createTrainer({ model: fixture('qwen2'), train: { engine: 'native' } });
+    trainer.use(causalLm(), peftLora({ adapter: dropped, reference: 'none' }));
+    await trainer.withServices({ driver: Driver }, async () => undefined);
     const { messages } = await train('qwen2', { dropout: 0.1 }, { steps: 1 });
     expect(messages.filter((message) => /dropout of peft-lora does nothing/.test(message))).toHaveLength(1);
   });
@@ -121,6 +131,8 @@ describe('PiSSA', () => {
     await expect(train('qwen2', pissa)).rejects.toMatchObject({ code: 'ADAPTER_MERGE_TIED' });
     const onWasm = train('qwen2', { initialization: 'pissa' }, { engine: 'wasm' });
     await expect(onWasm).rejects.toMatchObject({ code: 'ADAPTER_NEEDS_SVD' });
+    const wide = train('qwen2', { initialization: 'pissa', r: 512 });
+    await expect(wide).rejects.toMatchObject({ code: 'ADAPTER_RANK_TOO_HIGH' });
   });
 
   it('is refused in a folder that was not converted: its base is another', async () => {
@@ -133,5 +145,18 @@ describe('PiSSA', () => {
   it('cannot have its base, which it changed, for a reference', async () => {
     const off = train('qwen2', { initialization: 'pissa', reference: 'adapters-off' });
     await expect(off).rejects.toMatchObject({ code: 'ADAPTER_REFERENCE_TRAINED' });
+  });
+});
+
+describe('options that would do nothing', () => {
+  it('are refused: a pattern of layers without layers, an exclusion that excludes nothing', async () => {
+    expect(() =>
+      createTrainer({ model: 'any' })
+        .use(peftLora({ layersPattern: ['layers'] }))
+        .explain(),
+    ).toThrow(expect.objectContaining({ code: 'OPTIONS_INVALID' }));
+    const idle = train('qwen2', { excludeModules: ['layers.0.self_attn.q_poj'] });
+    await expect(idle).rejects.toMatchObject({ code: 'ADAPTER_TARGET_UNMATCHED' });
+    await train('qwen2', { excludeModules: ['layers.0.self_attn.q_proj'] }, { steps: 1 });
   });
 });
