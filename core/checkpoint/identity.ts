@@ -29,10 +29,12 @@ export function identityOf(session: Session): Fields {
 }
 
 /** What changes figures in their last digits only: how they are computed, not what. */
-export function modeOf({ config, engine }: Pick<Session, 'config' | 'engine'>): Fields {
+export function modeOf({ config, engine, run }: Pick<Session, 'config' | 'engine' | 'run'>): Fields {
   const { compile, recompute } = config.train;
   const threads = process.env.TF_NUM_INTRAOP_THREADS ?? availableParallelism();
-  return flatten({ engine: engine.name, compile, recompute, threads });
+  // whether to compile, and to which lengths batches are padded, is decided by the steps to come
+  const steps = engine.native === undefined || compile === 'off' ? undefined : run.steps;
+  return flatten({ engine: `${engine.name} ${engine.version}`, compile, recompute, threads, steps });
 }
 
 /** Every field that two runs do not share, each as a clause: what it was, what it is. */

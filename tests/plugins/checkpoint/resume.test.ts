@@ -1,10 +1,12 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { toyRun } from 'mooring/testing';
 import { readInstalled } from '../../../core/engine/install/cache.ts';
+import { checkpoint } from '../../../plugins/checkpoint/index.ts';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
-import { asBits, type Cell, resumed, uninterrupted } from './support.ts';
+import { asBits, type Cell, folder, resumed, uninterrupted } from './support.ts';
 
 const whereNative = readInstalled() === undefined ? describe.skip : describe;
 
@@ -48,6 +50,25 @@ whereNative('on the native engine', () => {
     const cell: Cell = { plugins: references['a clone that is mixed'], engine: 'native', compile };
     expect(asBits(await resumed(cell, 3))).toEqual(asBits(await uninterrupted(cell)));
   });
+});
+
+whereNative('a run that is trained on', () => {
+  test.each([
+    ['on', true],
+    ['off', false],
+  ] as const)(
+    'with compile: %s is warned where its batches may be padded to other lengths: %s',
+    async (compile, isSaid) => {
+      const output = folder();
+      const run = (steps: number) =>
+        toyRun([checkpoint()], { steps, schedule: 'constant', engine: 'native', compile }, output);
+      await run(1).trainer.train();
+      const { trainer, logged } = run(2);
+      await trainer.train({ resume: true });
+      const said = logged.some(({ message }) => /resume: steps was 1 and is 2: figures agree within/.test(message));
+      expect(said).toBe(isSaid);
+    },
+  );
 });
 
 test('a reference that is as at the start is not stored, one that has moved is', async () => {
