@@ -15,7 +15,7 @@ import { keepSteps } from './keep-steps.ts';
 import { MetricsFile } from './metrics-file.ts';
 import { prepareFolder, type Summary, writeSummary } from './summary.ts';
 
-const savedSchema = z.object({ tokens: z.number(), epoch: z.number() });
+const savedSchema = z.object({ tokens: z.number(), epoch: z.number(), last: z.string().optional() });
 
 /** Writes the figures of every step to `metrics.jsonl`, and what the run was to `summary.json`. */
 export const metrics = definePlugin({
@@ -31,15 +31,17 @@ export const metrics = definePlugin({
     let tokens = 0;
     let tokensBefore = 0;
     let epoch = 0;
+    /** The line that was written last: by it a run that resumes knows its file. */
+    let last: string | undefined;
     let reference: Summary['reference'] = null;
     let error: Summary['error'] = null;
 
     hooks.setup.tap(() => {
       seconds.setup = now();
     });
-    hooks.checkpointSave.tap(() => ({ metrics: { version: 1, json: { tokens, epoch } } }));
+    hooks.checkpointSave.tap(() => ({ metrics: { version: 1, json: { tokens, epoch, last } } }));
     hooks.checkpointLoad.tap(({ parts }) => {
-      ({ tokens, epoch } = readPart(parts, 'metrics', 1, savedSchema)?.json ?? { tokens, epoch });
+      ({ tokens, epoch, last } = readPart(parts, 'metrics', 1, savedSchema)?.json ?? { tokens, epoch, last });
     });
     hooks.trainBegin.tap(async ({ run: { config, step } }) => {
       seconds.begin = now();
@@ -47,7 +49,7 @@ export const metrics = definePlugin({
       if (config.output === undefined) return;
       const figures = path.join(config.output, 'metrics.jsonl');
       // a run that resumes goes on where its checkpoint was: what it wrote after that comes again
-      const isResumed = step > 0 && (await keepSteps(figures, step));
+      const isResumed = step > 0 && (await keepSteps(figures, step, last));
       const kept = isResumed ? [] : await prepareFolder(config.output);
       if (kept.length > 0) log.info({ kept }, `the figures of an earlier run are kept as ${kept.join(' and ')}`);
       file = new MetricsFile(figures);
@@ -56,8 +58,8 @@ export const metrics = definePlugin({
       tokens += inputTokens(microBatches);
       epoch = ((microBatches.at(-1)?.position ?? -1) + 1) / services.data.batchesPerEpoch;
     });
-    hooks.stepEnd.tap(({ step, record }) => file?.append({ step: step.index, ...record, epoch, num_tokens: tokens }));
-    hooks.evaluated.tap(({ figures, step }) => file?.append({ step, ...figures, epoch }));
+    hooks.stepEnd.tap(({ step, record }) => append({ step: step.index, ...record, epoch, num_tokens: tokens }));
+    hooks.evaluated.tap(({ figures, step }) => append({ step, ...figures, epoch }));
     hooks.trainEnd.tap(async () => {
       seconds.end = now();
       if (file === undefined || services.reference === undefined) return;
@@ -87,5 +89,9 @@ export const metrics = definePlugin({
         ledger: run.ledger(),
       });
     });
+
+    function append(figures: Readonly<Record<string, number>>): void {
+      last = file?.append(figures) ?? last;
+    }
   },
 });

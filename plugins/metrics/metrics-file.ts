@@ -14,11 +14,13 @@ export class MetricsFile {
     this.descriptor = this.attempt(() => openSync(file, 'a'));
   }
 
-  /** Numbers are written so that reading them gives the same ones; those that are not finite as null, which JSON has no other word for. */
-  append(figures: Readonly<Record<string, number>>): void {
-    const line = Buffer.from(`${JSON.stringify(figures)}\n`);
+  /** Numbers are written so that reading them gives the same ones; those that are not finite as null, which JSON has no other word for. Returns the line. */
+  append(figures: Readonly<Record<string, number>>): string {
+    const text = `${JSON.stringify(figures)}\n`;
+    const line = Buffer.from(text);
     let done = 0;
     while (done < line.length) done += this.attempt(() => writeSync(this.descriptor, line, done));
+    return text;
   }
 
   close(): void {

@@ -137,3 +137,24 @@ test('a run that resumes goes on after the step of its checkpoint: what was writ
   expect(readFileSync(file, 'utf8')).toBe(whole);
   expect(readdirSync(output).sort()).toEqual(['metrics.jsonl', 'summary.json']);
 });
+
+test('a run that resumes into the output of another sets its figures aside, all of them', async () => {
+  const [state, output] = [path.join(home, 'elsewhere'), path.join(home, 'taken')];
+  const saving = definePlugin({
+    name: 'saving',
+    apiVersion: 1,
+    apply({ hooks }) {
+      hooks.betweenSteps.tap(async ({ run }) => {
+        if (run.step === 2 && run.config.output !== output) await run.saveState(state);
+      });
+    },
+  });
+  const run = (folder: string, learningRate: number, steps: number) =>
+    toyRun([metrics(), saving()], { steps, learningRate, schedule: 'constant' }, folder).trainer;
+  await run(path.join(home, 'first'), 0.1, 2).train();
+  await run(output, 0.2, 5).train();
+  const whole = readFileSync(path.join(output, 'metrics.jsonl'), 'utf8');
+  await run(output, 0.1, 3).train({ resume: state });
+  expect(readFileSync(path.join(output, 'metrics.1.jsonl'), 'utf8')).toBe(whole);
+  expect(jsonLines(path.join(output, 'metrics.jsonl')).map((line) => line.step)).toEqual([3]);
+});
