@@ -43,6 +43,11 @@ export const optionsSchema = z
       const message = 'pissa goes without `dora`: what it changes in the base cannot be converted back';
       context.addIssue({ code: 'custom', path: ['initialization'], message });
     }
+    if (options.initialization === 'pissa' && options.storage === 'bfloat16') {
+      const message =
+        'pissa goes without `storage: bfloat16`: what is left of the base would be rounded, and the saved adapter be of another base';
+      context.addIssue({ code: 'custom', path: ['initialization'], message });
+    }
     if (options.initialization === 'pissa' && Object.keys(options.adapters).length > 0) {
       const message = 'pissa goes without `adapters`: they were trained over the base that it changes';
       context.addIssue({ code: 'custom', path: ['initialization'], message });

@@ -46,6 +46,11 @@ it('trains over it, with a KL of 0 at step 0', async () => {
   expect(messages.join('\n')).toMatch(/adapters-off \w+, KL at step 0 is 0(,|$)/m);
 });
 
+it('is refused under PiSSA, which would round what it leaves of the base', async () => {
+  const both = train('qwen2', { storage: 'bfloat16', initialization: 'pissa' });
+  await expect(both).rejects.toMatchObject({ code: 'OPTIONS_INVALID', message: expect.stringContaining('pissa') });
+});
+
 interface Opened {
   readonly driver: Driver;
   readonly store: ParameterStore;
