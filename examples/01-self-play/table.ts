@@ -32,7 +32,8 @@ export function printTable(
   console.log('next: your own pairs and model in a run file, then `npx mooring train run.yaml`; see README.md');
 }
 
-function mebibytes(bytes: number): string {
+/** Bytes for people. */
+export function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 

@@ -1,3 +1,4 @@
+import { mebibytes } from '../01-self-play/table.ts';
 import type { Told } from './run.ts';
 
 /** What each reference costs and came to, a line each, for the terminal and the README. */
@@ -25,8 +26,4 @@ export function tableOf(told: readonly (readonly [name: string, Told])[]): strin
       .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
       .join('   ');
   return all.map(line).join('\n');
-}
-
-function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

@@ -3,9 +3,8 @@ import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MooringError } from 'mooring';
-import { runCommandLine } from '../../core/cli/main.ts';
 import { readRunFile } from '../../core/cli/run-file.ts';
-import { runFile, workplace } from './support.ts';
+import { runFile, runHere, workplace } from './support.ts';
 
 const { folder, mooring, write } = workplace();
 
@@ -108,25 +107,11 @@ const mistakes: Record<string, { text: string; code: string; says: string[] }> =
   },
 };
 
-/** The command in this process, which need not load everything anew for each mistake. */
-async function here(args: readonly string[]) {
-  const printed = { out: '', err: '' };
-  const code = await runCommandLine(args, {
-    out: (text) => {
-      printed.out += text;
-    },
-    err: (text) => {
-      printed.err += text;
-    },
-  });
-  return { code, ...printed };
-}
-
 test.each(Object.entries(mistakes))(
   '%s gets its own error, and nothing is written',
   async (name, { text, code, says }) => {
     write('wrong.yaml', text);
-    const printed = await here(['explain', path.join(folder, 'wrong.yaml')]);
+    const printed = await runHere('explain', path.join(folder, 'wrong.yaml'));
     const isFoundLater = printed.code === 0;
     const { err, code: exit } = isFoundLater ? await mooring(['train', 'wrong.yaml']) : printed;
     expect({ name, exit, code: err.match(/^([A-Z_]+):/m)?.[1] }).toEqual({ name, exit: 1, code });

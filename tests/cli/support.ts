@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { runCommandLine } from '../../core/cli/main.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const fixtures = path.join(root, 'tests/fixtures');
@@ -35,6 +36,20 @@ export function workplace() {
       child.on('close', (code) => resolve({ code, ...printed }));
     });
   return { folder, mooring, write };
+}
+
+/** The command line in this process, which need not load everything anew for each command. */
+export async function runHere(...args: readonly string[]): Promise<Printed> {
+  const printed = { out: '', err: '' };
+  const code = await runCommandLine(args, {
+    out: (text) => {
+      printed.out += text;
+    },
+    err: (text) => {
+      printed.err += text;
+    },
+  });
+  return { code, ...printed };
 }
 
 /** Three steps of DPO; lines count from 1 at `model`. */

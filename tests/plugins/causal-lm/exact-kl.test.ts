@@ -12,6 +12,7 @@ import { tokenizer } from 'mooring/plugins/tokenizer';
 import { openEngine } from '../../../core/engine/engine.ts';
 import { readInstalled } from '../../../core/engine/install/cache.ts';
 import { tokenFigures } from '../../../plugins/causal-lm/primitives/log-probabilities.ts';
+import { answering } from '../../core/answering.ts';
 
 const fixtures = path.resolve(import.meta.dirname, '../../fixtures');
 const model = mkdtempSync(path.join(tmpdir(), 'mooring-kl-'));
@@ -82,15 +83,7 @@ describe('the exact KL of policy and reference', () => {
   });
 
   test('names the reference, and who answered for it without its prediction', async () => {
-    const cache = definePlugin({
-      name: 'cache',
-      apiVersion: 1,
-      apply: ({ hooks }) =>
-        hooks.pass.tap(({ pass }) =>
-          pass.view === 'reference' ? { logps: tf.zeros([pass.rows.targets.label.length]) } : undefined,
-        ),
-    });
-    await expect(divergences({ engine: 'wasm' }, [refClone(), cache()])).rejects.toMatchObject({
+    await expect(divergences({ engine: 'wasm' }, [refClone(), answering])).rejects.toMatchObject({
       code: 'KL_UNCOMPARED',
       message: expect.stringMatching(/pass policy.*a tap of `pass`.*of the kind clone gave no `states`/),
     });

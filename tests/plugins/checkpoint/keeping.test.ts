@@ -57,20 +57,9 @@ test('a run that starts anew sets the checkpoints of an earlier one aside', asyn
 
 test('a full disk costs a checkpoint, not the run nor the former ones, and is said', async () => {
   const output = folder();
-  // the disk fills up while the third checkpoint is written
-  const { open } = await import('node:fs/promises');
-  const probe = await open(path.join(import.meta.dirname, 'support.ts'));
-  const write = jest.spyOn(Object.getPrototypeOf(probe), 'writeFile');
-  await probe.close();
-  const filling = plugin('filling', ({ hooks }) => {
-    hooks.checkpointSave.tap(({ run }) => {
-      const full = Object.assign(new RangeError('full'), { code: 'ENOSPC' });
-      if (run.step === 3) write.mockRejectedValueOnce(full);
-      return undefined;
-    });
-  });
+  const { filling, empty } = await diskFullAt(3);
   const toy = toyRun([filling, checkpoint({ everySteps: 1, keepLast: 9 })], { steps: 4 }, output);
-  await toy.trainer.train().finally(() => write.mockRestore());
+  await toy.trainer.train().finally(empty);
   expect(kept(output)).toEqual(['step-1', 'step-2', 'step-4']);
   expect(toy.logged).toContainEqual(
     expect.objectContaining({
@@ -108,19 +97,10 @@ test('a finished run that resumes trains nothing and ends well', async () => {
 
 test('a best checkpoint that no disk took does not cost the one before it', async () => {
   const output = folder();
-  const { open } = await import('node:fs/promises');
-  const probe = await open(path.join(import.meta.dirname, 'support.ts'));
-  const write = jest.spyOn(Object.getPrototypeOf(probe), 'writeFile');
-  await probe.close();
-  const filling = plugin('filling', ({ hooks }) => {
-    hooks.checkpointSave.tap(({ run }) => {
-      if (run.step === 3) write.mockRejectedValueOnce(Object.assign(new RangeError('full'), { code: 'ENOSPC' }));
-      return undefined;
-    });
-  });
+  const { filling, empty } = await diskFullAt(3);
   const saver = checkpoint({ everySteps: 9, keepLast: 1, keepBest: 'eval_score' });
   const { trainer } = toyRun([judging([0, 5, 1, 9, 2, 3]), filling, saver], { steps: 5, evalEverySteps: 1 }, output);
-  await trainer.train().finally(() => write.mockRestore());
+  await trainer.train().finally(empty);
   expect(kept(output)).toEqual(['step-1', 'step-5']);
 });
 
@@ -158,3 +138,18 @@ test('a run that goes on from a checkpoint elsewhere sets what is in its output 
   expect(kept(other)).toEqual(['step-3']);
   expect(readdirSync(path.join(other, 'checkpoints.1'))).toEqual(['step-1']);
 });
+
+/** A disk that is full while the checkpoint of a step is written, and what restores it. */
+async function diskFullAt(step: number) {
+  const { open } = await import('node:fs/promises');
+  const probe = await open(path.join(import.meta.dirname, 'support.ts'));
+  const write = jest.spyOn(Object.getPrototypeOf(probe), 'writeFile');
+  await probe.close();
+  const filling = plugin('filling', ({ hooks }) => {
+    hooks.checkpointSave.tap(({ run }) => {
+      if (run.step === step) write.mockRejectedValueOnce(Object.assign(new RangeError('full'), { code: 'ENOSPC' }));
+      return undefined;
+    });
+  });
+  return { filling, empty: () => write.mockRestore() };
+}

@@ -13,13 +13,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { openSafetensors } from 'mooring';
-import { runCommandLine } from '../../../core/cli/main.ts';
 import { readAdapter, writeAdapter } from '../../../plugins/peft-lora/folder/adapter.ts';
 import { addsToBase } from '../../../plugins/peft-lora/folder/adds-to-base.ts';
 import { convertPissa } from '../../../plugins/peft-lora/folder/convert-pissa.ts';
 import { lowRanksOf, updateRows } from '../../../plugins/peft-lora/folder/low-rank.ts';
 import { openBase } from '../../../plugins/peft-lora/folder/open-base.ts';
 import { resolveTargets } from '../../../plugins/peft-lora/folder/targets.ts';
+import { runHere } from '../../cli/support.ts';
 import { adapterFolder, distance, expected, modelFolder, readTensor, shapesOf } from './folder-support.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'mooring-adapter-'));
@@ -33,7 +33,7 @@ describe.each(Object.entries(expected))('%s', (name, { base, max_abs_merged_minu
   const tokens = path.join(modelFolder(base), 'expected.safetensors');
   const score = async (args: readonly string[]) => {
     const output = place(`${name}.safetensors`);
-    const printed = await mooring('score', ...args, '--tokens', tokens, '--logits', '--output', output);
+    const printed = await runHere('score', ...args, '--tokens', tokens, '--logits', '--output', output);
     expect(printed).toEqual({ code: 0, out: '', err: '' });
     return { logits: await readTensor(output, 'logits'), logps: await readTensor(output, 'token_logps') };
   };
@@ -45,7 +45,7 @@ describe.each(Object.entries(expected))('%s', (name, { base, max_abs_merged_minu
 
     const output = place(`${name}-merged`);
     const args = ['--model', modelFolder(base), '--adapter', adapterFolder(name), '--output', output];
-    const printed = await mooring('adapter', 'merge', ...args);
+    const printed = await runHere('adapter', 'merge', ...args);
     expect(printed).toMatchObject({ code: 0, err: '' });
     const merged = await score(['--model', output]);
     expect(distance(merged.logits, enabled)).toBeLessThan(within);
@@ -64,13 +64,13 @@ test('a merged model has the files of its base, in the type that is asked for', 
     return [...new Set([...source.entries.values()].map(({ dtype }) => dtype))];
   };
   const args = ['--model', base, '--adapter', adapterFolder('llama_regex')];
-  await mooring('adapter', 'merge', ...args, '--output', place('as-base'));
+  await runHere('adapter', 'merge', ...args, '--output', place('as-base'));
   expect(readdirSync(place('as-base')).sort()).toEqual([
     ...['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json'],
   ]);
   expect(await dtypes(place('as-base'))).toEqual(['BF16']);
   expect(readConfig('as-base')).toEqual(readConfig('base'));
-  await mooring('adapter', 'merge', ...args, '--dtype', 'float32', '--output', place('wide'));
+  await runHere('adapter', 'merge', ...args, '--dtype', 'float32', '--output', place('wide'));
   expect(await dtypes(place('wide'))).toEqual(['F32']);
   expect(readConfig('wide').dtype).toBe('float32');
 });
@@ -82,7 +82,7 @@ test('a head that its adapter parts from the embedding is written for itself', a
   const config = { ...adapter.config, modulesToSave: ['lm_head'] };
   await writeAdapter(place('own-head'), { config, tensors: new Map([...adapter.tensors, ['lm_head.weight', other]]) });
   const output = place('untied');
-  await mooring(
+  await runHere(
     'adapter',
     'merge',
     '--model',
@@ -100,7 +100,7 @@ test('a head that its adapter parts from the embedding is written for itself', a
 
 describe('adapter info', () => {
   test('says what an adapter is made of', async () => {
-    const { out } = await mooring('adapter', 'info', adapterFolder('qwen2_patterns'), '--json');
+    const { out } = await runHere('adapter', 'info', adapterFolder('qwen2_patterns'), '--json');
     expect(JSON.parse(out)).toMatchObject({
       modules: {
         q_proj: { count: 2, ranks: [4, 6], scalings: [8 / 6, 2] },
@@ -109,7 +109,7 @@ describe('adapter info', () => {
       parameters: expected.qwen2_patterns?.trainable_parameters,
       addsToBase: true,
     });
-    const forPeople = await mooring('adapter', 'info', adapterFolder('qwen2_dora'));
+    const forPeople = await runHere('adapter', 'info', adapterFolder('qwen2_dora'));
     expect(forPeople.out).toMatch(/^kind +DoRA, r 4, alpha 8/m);
     expect(forPeople.out).toMatch(/^adds +yes$/m);
   });
@@ -120,7 +120,7 @@ describe('adapter info', () => {
       return [key, { shape, values: key.includes('lora_B') ? new Float32Array(values.length) : values }] as const;
     });
     await writeAdapter(place('zero'), { ...adapter, tensors: new Map(zeroed) });
-    const { out } = await mooring('adapter', 'info', place('zero'));
+    const { out } = await runHere('adapter', 'info', place('zero'));
     expect(out).toMatch(/^adds +no: it computes what its base does$/m);
   });
 
@@ -152,14 +152,14 @@ describe('adapter info', () => {
     ).toBe(true);
     await base.close();
     await writeAdapter(place('fresh-dora'), fresh);
-    const { out } = await mooring('adapter', 'info', place('fresh-dora'));
+    const { out } = await runHere('adapter', 'info', place('fresh-dora'));
     expect(out).toMatch(/^adds +give --model/m);
   });
 });
 
 describe('adapter diff', () => {
   test('of an adapter with itself is 0 everywhere', async () => {
-    const { out } = await mooring('adapter', 'diff', adapterFolder('qwen2_dora'), adapterFolder('qwen2_dora'));
+    const { out } = await runHere('adapter', 'diff', adapterFolder('qwen2_dora'), adapterFolder('qwen2_dora'));
     expect(out).toContain('They add the same.');
   });
 
@@ -170,7 +170,7 @@ describe('adapter diff', () => {
     });
     const config = { ...adapter.config, alpha: 8 };
     await writeAdapter(place('rescaled'), { config, tensors: new Map(rescaled) });
-    const { out } = await mooring('adapter', 'diff', adapterFolder('qwen2_attention'), place('rescaled'), '--json');
+    const { out } = await runHere('adapter', 'diff', adapterFolder('qwen2_attention'), place('rescaled'), '--json');
     const { config: settings, modules } = JSON.parse(out);
     expect(settings).toEqual({ alpha: [16, 8] });
     for (const { first, difference } of Object.values<{ first: number; difference: number }>(modules)) {
@@ -180,7 +180,7 @@ describe('adapter diff', () => {
   });
 
   test('refuses adapters of other shapes', async () => {
-    const { code, err } = await mooring(
+    const { code, err } = await runHere(
       'adapter',
       'diff',
       adapterFolder('qwen2_attention'),
@@ -191,7 +191,7 @@ describe('adapter diff', () => {
     const key = 'model.layers.0.self_attn.q_proj.lora_B.weight';
     const tensors = new Map([...other.tensors, [key, { shape: [47, 8], values: new Float32Array(376) }]]);
     await writeAdapter(place('narrow'), { ...other, tensors });
-    const printed = await mooring('adapter', 'diff', adapterFolder('qwen2_attention'), place('narrow'));
+    const printed = await runHere('adapter', 'diff', adapterFolder('qwen2_attention'), place('narrow'));
     expect(printed.err).toMatch(
       /^ADAPTERS_INCOMPARABLE: Of "model\.layers\.0\.self_attn\.q_proj" .*\[48, 48\].*\[47, 48\]/,
     );
@@ -300,7 +300,7 @@ const mistakes: Record<string, () => readonly [args: string[], code: string, say
 
 test.each(Object.entries(mistakes))('%s gets its own error, and nothing is written', async (_, make) => {
   const [args, code, says, exit = 1] = make();
-  const printed = await mooring(...args);
+  const printed = await runHere(...args);
   expect({ exit: printed.code, code: printed.err.match(/^([A-Z_]+):/)?.[1] ?? '', out: printed.out }).toEqual({
     exit,
     code,
@@ -324,18 +324,4 @@ function readConfig(name: string): Record<string, unknown> {
 /** Rows are written anew each time. */
 function* copies(update: Parameters<typeof updateRows>[0]) {
   for (const row of updateRows(update, 'out,in')) yield row.slice();
-}
-
-/** The command line in this process. */
-async function mooring(...args: string[]) {
-  const printed = { out: '', err: '' };
-  const code = await runCommandLine(args, {
-    out: (text) => {
-      printed.out += text;
-    },
-    err: (text) => {
-      printed.err += text;
-    },
-  });
-  return { code, ...printed };
 }

@@ -1,41 +1,19 @@
 // Without a mode: writes a model of 194 MiB, 12 layers of 16 each, into a folder. With `memory` or `disk`: scores with it as
 // a reference kept there, and prints, in MiB, how far resident memory rose at its highest, and the sizes of its blocks.
 import '../../../core/cli/register.js';
-import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 
-const { packRows, writeSafetensors } = await import('mooring');
+const { packRows } = await import('mooring');
 const { createDrivers } = await import('../../../core/create-drivers.ts');
 const { openEngine } = await import('../../../core/engine/engine.ts');
 const { Hooks } = await import('../../../core/hooks/registry.ts');
 const { createDecoder } = await import('../../../plugins/causal-lm/decoder.ts');
+const { resident, sizeOf, writeLargeModel } = await import('../causal-lm/largeModelInChild.js');
 const { createReloadedReference } = await import('../../../plugins/ref-reload/reference.ts');
 
 const [folder = '', offload, engineName = 'native', storage = 'float32'] = process.argv.slice(2);
-if (offload === undefined) await write();
+if (offload === undefined) await writeLargeModel(folder);
 else await score();
-
-async function write() {
-  const config = {
-    model_type: 'qwen2',
-    hidden_size: 512,
-    num_hidden_layers: 12,
-    num_attention_heads: 8,
-    num_key_value_heads: 8,
-    intermediate_size: 2048,
-    vocab_size: 1024,
-    tie_word_embeddings: true,
-  };
-  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
-  const { parameters } = createDecoder(folder, { initialize: 'weights' });
-  const shapes = new Map(parameters.map(({ name, shape }) => [name, shape]));
-  await writeSafetensors(
-    path.join(folder, 'model.safetensors'),
-    parameters.map(({ name, shape }) => ({ name, shape, dtype: 'float32' })),
-    (name) => new Float32Array(sizeOf(shapes.get(name))).fill(0.01),
-  );
-}
 
 async function score() {
   const engine = await openEngine(engineName);
@@ -71,14 +49,4 @@ async function score() {
 
 function sum(values) {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function sizeOf(shape) {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
-/** VmRSS: now; VmHWM: the highest so far. */
-function resident(figure) {
-  const [, kilobytes] = new RegExp(`${figure}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'));
-  return Number(kilobytes) / 1024;
 }
