@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -43,9 +44,9 @@ const tokenizerSchema = z.object({
 /** Ids by token; `undefined` for a folder without tokenizer.json. */
 async function idsOf(folder: string): Promise<ReadonlyMap<string, number> | undefined> {
   const file = join(folder, 'tokenizer.json');
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
+  if (!existsSync(file)) return undefined;
   try {
+    const text = await readFile(file, 'utf8');
     const { model, added_tokens: added } = tokenizerSchema.parse(JSON.parse(text));
     const ids = Array.isArray(model.vocab)
       ? model.vocab.map(([token], id) => [token, id] as const)

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
@@ -240,6 +240,9 @@ describe('before training it refuses', () => {
     writeFileSync(file, '{');
     expect(await refused(llama)).toMatchObject({ code: 'RELOAD_TOKENIZER_MALFORMED' });
     rmSync(file);
+    mkdirSync(file); // there, and not to be read
+    expect(await refused(llama)).toMatchObject({ code: 'RELOAD_TOKENIZER_MALFORMED' });
+    rmSync(file, { recursive: true });
     await trainAgainst(refReload({ model: llama }), { model: qwen2, train: short });
   });
 
