@@ -101,7 +101,8 @@ function kindOf({ fork }: Rows): number {
 function next(lengths: readonly number[] = [], length: number): number {
   const known = lengths.find((each) => each >= length);
   if (known !== undefined) return known;
-  let reach = lengths.at(-1) ?? roundTo;
+  // a sample of empty lengths would grow from 0, which never reaches anything
+  let reach = Math.max(lengths.at(-1) ?? 0, roundTo);
   while (reach < length) reach = Math.ceil((reach * 1.25) / roundTo) * roundTo;
   return reach;
 }

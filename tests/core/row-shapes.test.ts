@@ -120,6 +120,13 @@ describe('padded rows', () => {
     );
   });
 
+  test('have a length where the sample had empty ones only', () => {
+    const row = (completionStart: number) => packRows([{ ids: new Array(40).fill(1), completionStart }]);
+    const shapes = chooseShapes([row(40)]);
+    expect(row(40).targets.label).toHaveLength(0);
+    expect(shapes.pad(row(5)).targets.label.length).toBeGreaterThanOrEqual(35);
+  });
+
   test('are said in a line', () => {
     const rows = [20, 20, 30].map((time) => packRows([{ ids: new Array(time).fill(1), completionStart: 5 }]));
     expect(chooseShapes(rows).description).toBe('rows to 20, 30 tokens: 0 % more positions');
