@@ -5,7 +5,7 @@ import { type HookName, hookNames, hookTable } from './lifecycle.ts';
 import { checkOptions } from './options.ts';
 import { apiVersion, type ChosenPlugin, type Plugin, type PluginContext, type Services, type Uses } from './plugin.ts';
 import { type Decorated, type Need, needed, type Provided, providersOf } from './providers.ts';
-import type { Log } from './tokens.ts';
+import { Collectives, type Log } from './tokens.ts';
 
 /** The taps of a hook as `explain` shows them. */
 export interface PlannedHook {
@@ -53,6 +53,9 @@ export class Assembly {
       { asker: 'The core', uses: core },
     ]);
     await this.container.resolve();
+    const { collectives } = this.container.servicesOf({ collectives: Collectives });
+    for (const { definition } of (collectives?.rank ?? 0) > 0 ? this.chosen : [])
+      if (definition.ranks === 'first') this.hooks.runner.silenced.add(definition.name);
     return this.container.servicesOf(core);
   }
 

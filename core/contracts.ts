@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Batch } from './batch.ts';
+import type { Range } from './collectives.ts';
 import type { DefineParameter } from './hook-arguments.ts';
 import type { TapFace } from './hooks/registry.ts';
 import type {
@@ -17,6 +18,7 @@ import type { ParameterStorage } from './parameters/bfloat16.ts';
 import type { Cell } from './parameters/cell.ts';
 import type { Rows } from './rows.ts';
 
+export type { Collectives } from './collectives.ts';
 export type { RunConfig } from './config.ts';
 export type { Engine } from './engine/engine.ts';
 export type { Model } from './model.ts';
@@ -116,8 +118,8 @@ export interface Gradients {
   read(name: string): Tensor;
   /** Takes ownership of `value`. */
   write(name: string, value: Tensor): void;
-  /** The 2-norm over all of them. */
-  globalNorm(): number;
+  /** The 2-norm over all of them, of all ranks. */
+  globalNorm(): Promise<number>;
   /** Frees them all. */
   clear(): void;
 }
@@ -131,12 +133,25 @@ export interface ParameterStore {
   load(name: string, value: Tensor): void;
   /** Lets go of what the policy has of a parameter, until it is loaded again: for one that is on disk. */
   unload(name: string): void;
-  /** A parameter's value in a view, float32 however it is stored; the caller disposes it. */
+  /** A parameter's value in a view, float32 however it is stored; the caller disposes it. Throws PARAMETER_NOT_GATHERED. */
   read(name: string, view: string): Tensor;
   /** What is stored: the value, or bfloat16 pairs of it as int32, for `widen` to read. The caller disposes it. */
   readStored(name: string, view: string): Tensor;
   /** Replaces a parameter's value in a view; takes ownership. */
   write(name: string, view: string, value: Tensor): void;
+  /** The elements of a parameter, laid flat, that this rank holds: all of them where it is not sharded. */
+  range(name: string): Range;
+  /** What this rank holds of a parameter, of its shape where that is all of it, else flat: `[elements]`. The caller disposes it. */
+  readShard(name: string, view: string): Tensor;
+  /** Sets what this rank holds for the first time, of the shape that `readShard` gives; takes ownership. */
+  loadShard(name: string, value: Tensor): void;
+  /** Replaces what this rank holds, of the shape that `readShard` gives; takes ownership. */
+  writeShard(name: string, view: string, value: Tensor): void;
+  /**
+   * Runs `body` while these parameters of a view are whole on every rank, so that `read` gives them. Every rank calls it,
+   * with the same names. Throws RANK_FAILED.
+   */
+  withGathered<Result>(names: readonly string[], view: string, body: () => Promise<Result>): Promise<Result>;
   /** Changes a parameter of the policy in place, as optimizers do: `change` gets its cell, which stays the store's. */
   update(name: string, change: (cell: Cell) => void): void;
   /** How a parameter's value in a view is stored. */
@@ -232,7 +247,12 @@ export interface Drivers {
    */
   create(
     model: Model,
-    options: { readonly owner: string; readonly tap?: (hooks: TapFace) => void },
+    options: {
+      readonly owner: string;
+      readonly tap?: (hooks: TapFace) => void;
+      /** Puts another store in place of the one that keeps parameters whole. */
+      readonly wrapStore?: (store: ParameterStore) => ParameterStore;
+    },
   ): { readonly driver: Driver; readonly store: ParameterStore };
 }
 

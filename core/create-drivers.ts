@@ -12,8 +12,8 @@ export function createDrivers(options: {
   readonly blocks: () => Blocks | undefined;
 }): Drivers {
   return {
-    create(model, { owner, tap }) {
-      const store = createParameterStore(options.engine);
+    create(model, { owner, tap, wrapStore = (store) => store }) {
+      const store = wrapStore(createParameterStore(options.engine));
       for (const spec of model.parameters) {
         store.define(spec);
         store.setTrainable(spec.name, false);

@@ -202,7 +202,7 @@ export class Trainer {
     assembly.hooks.runner.useMeter(ledger);
     const { steps } = countSteps(config, data.batchesPerEpoch);
     const hooks = assembly.hooks.call;
-    const run: RunState = new RunState(config, steps, ledger, {
+    const run: RunState = new RunState(config, steps, ledger, services.collectives, {
       evaluate: () => evaluate(session),
       passes: () => comingPasses(session),
       saveState: (folder) => saveState(session, folder),

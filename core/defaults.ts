@@ -1,4 +1,5 @@
 import { type Compilation, createCompilation } from './blocks/compilation.ts';
+import { alone } from './collectives.ts';
 import type { RunConfig } from './config.ts';
 import { createDrivers } from './create-drivers.ts';
 import { BlockDriver } from './driver.ts';
@@ -22,6 +23,7 @@ export function coreServices(hooks: () => Hooks, config: { readonly current: Run
       stepEnd.tap(() => compilation?.report());
       provide(Config, { uses: {}, create: () => config.current });
       provide(Tokens.Log, { uses: {}, create: () => log });
+      provide(Tokens.Collectives, { uses: {}, create: () => alone, isFallback: true });
       provide(Tokens.Clock, { uses: {}, create: () => ({ now: () => performance.now() }) });
       provide(Tokens.Random, { uses: { config: Config }, create: (used) => createRandom(used.config.train.seed) });
       provide(Tokens.Schedule, { uses: { config: Config }, create: (used) => createSchedule(used.config.train) });

@@ -9,6 +9,7 @@ import * as Tokens from './tokens.ts';
 /** The services that the loop itself uses. */
 export const coreUses = {
   config: Tokens.RunConfig,
+  collectives: Tokens.Collectives,
   engine: Tokens.Engine,
   clock: Tokens.Clock,
   random: Tokens.Random,
@@ -42,8 +43,6 @@ export interface Session extends Services<typeof coreUses> {
 export class RunState implements Run {
   readonly config: RunConfig;
   readonly steps: number;
-  readonly rank = 0;
-  readonly ranks = 1;
   step = 0;
   record: StepRecord | undefined;
   evaluation: StepRecord | undefined;
@@ -54,6 +53,7 @@ export class RunState implements Run {
   isMidStep = false;
   private readonly controller = new AbortController();
   private readonly accounts: Ledger;
+  private readonly collectives: Tokens.Collectives;
   readonly evaluate: Run['evaluate'];
   readonly passes: Run['passes'];
   readonly saveState: Run['saveState'];
@@ -62,14 +62,24 @@ export class RunState implements Run {
     config: RunConfig,
     steps: number,
     accounts: Ledger,
+    collectives: Tokens.Collectives,
     actions: Pick<Run, 'evaluate' | 'passes' | 'saveState'>,
   ) {
     this.config = config;
+    this.collectives = collectives;
     this.steps = steps;
     this.accounts = accounts;
     this.evaluate = actions.evaluate;
     this.passes = actions.passes;
     this.saveState = actions.saveState;
+  }
+
+  get rank(): number {
+    return this.collectives.rank;
+  }
+
+  get ranks(): number {
+    return this.collectives.ranks;
   }
 
   get signal(): AbortSignal {
@@ -78,6 +88,20 @@ export class RunState implements Run {
 
   requestStop(reason: string): void {
     this.stopReason ??= reason;
+    // of several ranks none may stop before all know of it: the others would wait for it
+    if (this.ranks === 1) this.controller.abort(this.stopReason);
+  }
+
+  /** Stops all ranks after the same step, if any of them was asked to. Throws RANK_FAILED. */
+  async agreeOnStop(): Promise<void> {
+    if (this.ranks === 1) return;
+    const own = new TextEncoder().encode(this.stopReason ?? '');
+    const ones = Array.from({ length: this.ranks }, () => 1);
+    const sizes = await this.collectives.allGather(Float32Array.of(own.length), ones, 'whether to stop');
+    if (sizes.every((size) => size === 0)) return;
+    const reasons = await this.collectives.allGather(own, [...sizes], 'why to stop');
+    const first = sizes.findIndex((size) => size > 0);
+    this.stopReason ??= new TextDecoder().decode(reasons.subarray(0, sizes[first]));
     this.controller.abort(this.stopReason);
   }
 

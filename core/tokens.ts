@@ -34,6 +34,8 @@ export const Models = token<Contract.Models>('Models', 'causal-lm');
 export const Schedule = token<Contract.Schedule>('Schedule', 'core');
 export const Random = token<Contract.Random>('Random', 'core');
 export const Clock = token<Contract.Clock>('Clock', 'core');
+/** Alone unless a plugin brings ranks. */
+export const Collectives = token<Contract.Collectives>('Collectives', 'zero3-shard');
 export const Log = token<Contract.Log>('Log', 'core');
 /** The checked run configuration: paths and train settings. */
 export const RunConfig = token<Contract.RunConfig>('RunConfig', 'core');
@@ -52,5 +54,6 @@ export type Models = Contract.Models;
 export type Schedule = Contract.Schedule;
 export type Random = Contract.Random;
 export type Clock = Contract.Clock;
+export type Collectives = Contract.Collectives;
 export type Log = Contract.Log;
 export type RunConfig = Contract.RunConfig;

@@ -46,7 +46,7 @@ export async function train(session: Session): Promise<void> {
 
     // clip and step, unless a figure is not finite: then the weights stay as they are
     await hooks.gradientsReady({ gradients: store.gradients, step });
-    const norm = store.gradients.globalNorm();
+    const norm = await store.gradients.globalNorm();
     await refuseNonFinite(session, step, microBatches, figures, norm);
     const { learningRate } = settings;
     optimizer.step(store.gradients, { learningRate, scale: clipCoefficient(norm, maxGradNorm) });
@@ -57,6 +57,7 @@ export async function train(session: Session): Promise<void> {
     run.record = record;
     run.step = index;
     await hooks.stepEnd({ step, record });
+    await run.agreeOnStop();
     if (index % perEpoch === 0) await hooks.epochEnd({ run, epoch });
     const isLast = index === run.steps || run.signal.aborted;
     if (evaluationData !== undefined && (isLast || index % (evalEverySteps ?? Infinity) === 0)) await run.evaluate();

@@ -14,6 +14,8 @@ export interface TapMeter {
  */
 export class TapRunner {
   step: number | undefined;
+  /** Plugins whose taps are not called: on another rank than the first, those that run there only. */
+  readonly silenced = new Set<string>();
   private meter: TapMeter | undefined;
 
   useMeter(meter: TapMeter): void {
@@ -21,6 +23,7 @@ export class TapRunner {
   }
 
   run<Result>(hook: string, isSync: boolean, tap: Tap, call: () => Result): Result {
+    if (this.silenced.has(tap.plugin)) return undefined as Result;
     const done = this.meter?.begin(tap.plugin, hook);
     try {
       const result = call();

@@ -49,7 +49,7 @@ export function createGradients(engine: Engine): GradientSums {
       if (held === undefined) sums.set(name, plainCell(value));
       else held.write(value);
     },
-    globalNorm() {
+    async globalNorm() {
       if (sums.size === 0) return 0;
       const squares = tidy(() => sumsOfSquares([...sums.values()].map((sum) => sum.read())));
       const values = squares.dataSync<'float32'>();

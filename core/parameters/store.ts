@@ -69,6 +69,11 @@ export function createParameterStore(engine: Engine): ParameterStore {
       slot.version = slot.storage === 'float32' ? versions.of(value) : versions.next();
       slot.cell.write(slot.storage === 'float32' ? value : packed(value));
     },
+    range: (name) => ({ begin: 0, end: specOf(name).shape.reduce((product, size) => product * size, 1) }),
+    readShard: (name, view) => store.read(name, view),
+    loadShard: (name, value) => store.load(name, value),
+    writeShard: (name, view, value) => store.write(name, view, value),
+    withGathered: (_names, _view, body) => body(),
     storage: (name, view) => slotOf(name, view).storage,
     setStorage(name, storage) {
       if (storage === 'bfloat16' && store.isTrainable(name)) throw failure('STORAGE_OF_TRAINED', { parameter: name });

@@ -141,8 +141,8 @@ export const insideAStep = {
     async test() {
       const norms: number[] = [];
       const tap = plugin('alpha', ({ hooks }) => {
-        hooks.gradientsReady.tap(({ gradients, step }) => {
-          norms.push(step.index, gradients.globalNorm());
+        hooks.gradientsReady.tap(async ({ gradients, step }) => {
+          norms.push(step.index, await gradients.globalNorm());
           for (const name of gradients.names) {
             const value = gradients.read(name);
             gradients.write(name, tf.zerosLike(value));
