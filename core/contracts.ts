@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Batch } from './batch.ts';
-import type { Range } from './collectives.ts';
+import type { Range } from './collectives/collectives.ts';
 import type { DefineParameter } from './hook-arguments.ts';
 import type { TapFace } from './hooks/registry.ts';
 import type {
@@ -18,7 +18,7 @@ import type { ParameterStorage } from './parameters/bfloat16.ts';
 import type { Cell } from './parameters/cell.ts';
 import type { Rows } from './rows.ts';
 
-export type { Collectives } from './collectives.ts';
+export type { Collectives } from './collectives/collectives.ts';
 export type { RunConfig } from './config.ts';
 export type { Engine } from './engine/engine.ts';
 export type { Model } from './model.ts';

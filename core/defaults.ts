@@ -1,5 +1,5 @@
 import { type Compilation, createCompilation } from './blocks/compilation.ts';
-import { alone } from './collectives.ts';
+import { alone } from './collectives/collectives.ts';
 import type { RunConfig } from './config.ts';
 import { createDrivers } from './create-drivers.ts';
 import { BlockDriver } from './driver.ts';

@@ -1,0 +1,11 @@
+import { defineErrors } from '../errors.ts';
+
+/** What can go wrong between ranks. */
+export const failure = defineErrors({
+  RANK_FAILED: {
+    fact: 'Rank {rank} failed: {cause}',
+    consequence:
+      'The other ranks waited for it ({awaited}), so the run ended on all of them; what was saved before is whole.',
+    remedy: 'See what rank {rank} says of it, and go on from the last checkpoint with --resume.',
+  },
+});

@@ -1,0 +1,69 @@
+import { expect, test } from '@jest/globals';
+import { definePlugin, type StepRecord } from 'mooring';
+import { givenRanks, inRanks, toyRun } from 'mooring/testing';
+
+test('reduces in the order of the ranks, and gathers what each has', async () => {
+  const found = await inRanks(3, async ({ rank, allGather, reduceScatter, allReduce, broadcast }) => ({
+    gathered: [
+      ...(await allGather(
+        Float32Array.from({ length: rank }, () => rank),
+        [0, 1, 2],
+        'parts',
+      )),
+    ],
+    part: [...(await reduceScatter(Float32Array.of(rank, 10, 20, 30), [1, 0, 3], 'sum', 'sums'))],
+    largest: [...(await allReduce(Float32Array.of(rank, 5 - rank), 'max', 'largest'))],
+    told: [...(await broadcast(Uint8Array.of(rank, 7), 1, 'news'))],
+  }));
+  const both = { gathered: [1, 2, 2], largest: [2, 5], told: [1, 7] };
+  expect(found).toEqual([[3], [], [30, 60, 90]].map((part) => ({ ...both, part })));
+});
+
+test('a rank that throws ends the others, which name it, its reason and what they waited for', async () => {
+  const seen: string[] = [];
+  const running = inRanks(3, async ({ rank, barrier }) => {
+    if (rank === 1) throw new Error('out of paper');
+    await barrier('the end').catch((error) => {
+      seen.push(error.message);
+      throw error;
+    });
+  });
+  await expect(running).rejects.toThrow('out of paper');
+  expect(seen).toHaveLength(2);
+  expect(seen[0]).toMatch(/Rank 1 failed: out of paper.*the end/s);
+});
+
+test('runs a trainer on every rank, with the plugins of the first rank silent on the others', async () => {
+  const called: number[] = [];
+  const first = definePlugin({
+    name: 'first-only',
+    apiVersion: 1,
+    ranks: 'first',
+    apply: ({ hooks }) => hooks.trainBegin.tap(({ run }) => void called.push(run.rank)),
+  });
+  const records = await inRanks(2, async (collectives) => {
+    const { trainer } = toyRun([first(), givenRanks(collectives)]);
+    return (await trainer.train()).record as StepRecord;
+  });
+  expect(called).toEqual([0]);
+  expect(records[1]).toEqual(records[0]);
+});
+
+test('a stop that one rank was asked for ends all after the same step', async () => {
+  const stop = definePlugin({
+    name: 'stop',
+    apiVersion: 1,
+    apply({ hooks }) {
+      let ask: (() => void) | undefined;
+      hooks.trainBegin.tap(({ run }) => {
+        ask = () => run.rank === 1 && run.requestStop('enough');
+      });
+      hooks.stepBegin.tap(({ step }) => void (step.index === 2 && ask?.()));
+    },
+  });
+  const ends = await inRanks(3, async (collectives) => {
+    const { steps, stopReason } = await toyRun([stop(), givenRanks(collectives)]).trainer.train();
+    return [steps, stopReason];
+  });
+  expect(ends).toEqual([2, 2, 2].map((steps) => [steps, 'enough']));
+});
