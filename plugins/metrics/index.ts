@@ -17,13 +17,15 @@ import { prepareFolder, type Summary, writeSummary } from './summary.ts';
 
 const savedSchema = z.object({ tokens: z.number(), epoch: z.number(), last: z.string().optional() });
 
-/** Writes the figures of every step to `metrics.jsonl`, and what the run was to `summary.json`. */
+/**
+ * Writes the figures of every step to `metrics.jsonl`, and what the run was to `summary.json`: the first rank does. The
+ * others are asked for their part of the reference's fingerprint.
+ */
 export const metrics = definePlugin({
   name: 'metrics',
   apiVersion: 1,
   uses: { clock: Clock, data: DataSource, engine: Engine, reference: optional(Reference) },
   isObserver: true,
-  ranks: 'first',
   apply({ hooks, services, log }) {
     const now = () => services.clock.now() / 1000;
     const seconds = { setup: 0, begin: 0, end: 0 };
@@ -43,10 +45,10 @@ export const metrics = definePlugin({
     hooks.checkpointLoad.tap(({ parts }) => {
       ({ tokens, epoch, last } = readPart(parts, 'metrics', 1, savedSchema)?.json ?? { tokens, epoch, last });
     });
-    hooks.trainBegin.tap(async ({ run: { config, step } }) => {
+    hooks.trainBegin.tap(async ({ run: { config, step, rank } }) => {
       seconds.begin = now();
       tokensBefore = tokens;
-      if (config.output === undefined) return;
+      if (config.output === undefined || rank > 0) return;
       const figures = path.join(config.output, 'metrics.jsonl');
       // a run that resumes goes on where its checkpoint was: what it wrote after that comes again
       const isResumed = step > 0 && (await keepSteps(figures, step, last));
@@ -60,9 +62,9 @@ export const metrics = definePlugin({
     });
     hooks.stepEnd.tap(({ step, record }) => append({ step: step.index, ...record, epoch, num_tokens: tokens }));
     hooks.evaluated.tap(({ figures, step }) => append({ step, ...figures, epoch }));
-    hooks.trainEnd.tap(async () => {
+    hooks.trainEnd.tap(async ({ run: { config } }) => {
       seconds.end = now();
-      if (file === undefined || services.reference === undefined) return;
+      if (config.output === undefined || services.reference === undefined) return;
       const { kind } = services.reference;
       const bytesResident = services.reference.bytesResident();
       reference = { kind, fingerprint: await services.reference.fingerprint(), bytesResident };

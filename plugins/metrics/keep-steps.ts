@@ -7,7 +7,10 @@ import { failure } from './errors.ts';
  * another run stays as it is. Throws METRICS_UNWRITABLE.
  */
 export async function keepSteps(file: string, step: number, last: string | undefined): Promise<boolean> {
-  const content = await readFile(file).catch(() => undefined);
+  const content = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw unwritable(file, cause);
+  });
   if (content === undefined) return false;
   if (last !== undefined && !content.includes(last)) return false;
   let end = 0;
@@ -18,9 +21,13 @@ export async function keepSteps(file: string, step: number, last: string | undef
   try {
     await truncate(file, end);
   } catch (cause) {
-    throw failure('METRICS_UNWRITABLE', { file, reason: (cause as Error).message }, { cause });
+    throw unwritable(file, cause as Error);
   }
   return true;
+}
+
+function unwritable(file: string, cause: Error) {
+  return failure('METRICS_UNWRITABLE', { file, reason: cause.message }, { cause });
 }
 
 function stepOf(line: string): number {

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { definePlugin } from 'mooring';
-import { toyRun } from 'mooring/testing';
+import { givenRanks, inRanks, toyRun } from 'mooring/testing';
 import { metrics } from '../../../plugins/metrics/index.ts';
 
 const home = mkdtempSync(path.join(tmpdir(), 'mooring-metrics-'));
@@ -157,4 +157,26 @@ test('a run that resumes into the output of another sets its figures aside, all 
   await run(output, 0.1, 3).train({ resume: state });
   expect(readFileSync(path.join(output, 'metrics.1.jsonl'), 'utf8')).toBe(whole);
   expect(jsonLines(path.join(output, 'metrics.jsonl')).map((line) => line.step)).toEqual([3]);
+});
+
+test('a run that resumes and cannot read its figures says so, and leaves them', async () => {
+  const [state, output] = [path.join(home, 'before'), path.join(home, 'unreadable')];
+  const saving = definePlugin({
+    name: 'saving',
+    apiVersion: 1,
+    apply: ({ hooks }) => hooks.trainEnd.tap(({ run }) => run.saveState(state)),
+  });
+  const run = (steps: number, folder: string) => toyRun([metrics(), saving()], { steps, schedule: 'constant' }, folder);
+  await run(1, path.join(home, 'readable')).trainer.train();
+  mkdirSync(path.join(output, 'metrics.jsonl'), { recursive: true });
+  const resumed = run(2, output).trainer.train({ resume: state });
+  await expect(resumed).rejects.toMatchObject({ code: 'METRICS_UNWRITABLE' });
+  expect(readdirSync(output)).toEqual(['metrics.jsonl']);
+});
+
+test('only the first of several ranks writes', async () => {
+  const output = path.join(home, 'ranks');
+  await inRanks(3, (collectives) => toyRun([metrics(), givenRanks(collectives)], { steps: 2 }, output).trainer.train());
+  expect(jsonLines(path.join(output, 'metrics.jsonl')).map((line) => line.step)).toEqual([1, 2]);
+  expect(readdirSync(output).sort()).toEqual(['metrics.jsonl', 'summary.json']);
 });
