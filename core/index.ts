@@ -3,6 +3,7 @@ export { type Batch, inputTokens, type PreferenceBatch, type TextBatch } from '.
 export { checkpointFolder, checkpointSteps, checkpointsFolder } from './checkpoint/find-checkpoint.ts';
 export { readPart } from './checkpoint/read-part.ts';
 export { alone, type Payload, type Range, type Reduction, rangeOf } from './collectives/collectives.ts';
+export { rankFailed } from './collectives/errors.ts';
 export { reduce } from './collectives/reduce.ts';
 export {
   type Command,

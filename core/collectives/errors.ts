@@ -1,4 +1,4 @@
-import { defineErrors } from '../errors.ts';
+import { defineErrors, type MooringError } from '../errors.ts';
 
 /** What can go wrong between ranks. */
 export const failure = defineErrors({
@@ -9,3 +9,8 @@ export const failure = defineErrors({
     remedy: 'See what rank {rank} says of it, and go on from the last checkpoint with --resume.',
   },
 });
+
+/** The error of a rank that waited, or would wait, in `awaited` for one that failed. */
+export function rankFailed(rank: number, cause: string, awaited: string): MooringError {
+  return failure('RANK_FAILED', { rank, cause: /[.!?]$/.test(cause) ? cause : `${cause}.`, awaited });
+}

@@ -1,39 +1,71 @@
 import type { Reduction } from './collectives.ts';
 
-const bits = new Uint32Array(1);
-const number = new Float32Array(bits.buffer);
-
 /**
- * One list out of those of all ranks: element by element, in the order of the ranks and in float32, so that every
- * transport gives the same bits. A Uint16Array holds bfloat16, rounded once, to nearest and ties to even. `parts` are of
- * equal length.
+ * Reduces what the ranks have, `parts` in the order of the ranks and of one length, into `target`, which may be one of
+ * them; by default a new array. Float32 adds in float32; bfloat16 (Uint16Array) too, and is rounded once, to nearest and
+ * ties to even. Every provider of Collectives reduces by this, so that all give the same bits.
  */
-export function reduce<Data extends Float32Array | Uint16Array>(parts: readonly Data[], reduction: Reduction): Data {
-  const [first, ...others] = parts.map(toFloat32);
-  const total = (first ?? new Float32Array()).slice();
-  for (const part of others) {
-    if (reduction === 'max') for (let at = 0; at < total.length; at++) total[at] = larger(total, part, at);
-    else for (let at = 0; at < total.length; at++) (total[at] as number) += part[at] as number;
+export function reduce<Data extends Float32Array | Uint16Array>(
+  parts: readonly Data[],
+  reduction: Reduction,
+  target: Data = newLike(parts[0] as Data),
+): Data {
+  const [first, ...others] = parts as readonly [Data, ...Data[]];
+  for (let begin = 0; begin < first.length; begin += chunk) {
+    const sums = accumulator.subarray(0, Math.min(chunk, first.length - begin));
+    const end = begin + sums.length;
+    take(sums, first, begin, end);
+    for (const part of others) {
+      if (reduction === 'max') keepLargest(sums, numbers(part, begin, end));
+      else add(sums, numbers(part, begin, end));
+    }
+    if (reduction === 'mean') divide(sums, parts.length);
+    put(target, sums, begin);
   }
-  if (reduction === 'mean') for (let at = 0; at < total.length; at++) (total[at] as number) /= parts.length;
-  return (parts[0] instanceof Uint16Array ? Uint16Array.from(total, toBfloat16) : total) as Data;
+  return target;
 }
 
-/** Not a number if either is not: a rank's NaN must not be lost. */
-function larger(one: Float32Array, other: Float32Array, at: number): number {
-  return Math.max(one[at] as number, other[at] as number);
+/** Elements that are summed at a time: what they need stays in the processor's nearest cache. */
+const chunk = 4096;
+const accumulator = new Float32Array(chunk);
+const accumulatorBits = new Uint32Array(accumulator.buffer);
+const widened = new Float32Array(chunk);
+const widenedBits = new Uint32Array(widened.buffer);
+
+function newLike<Data extends Float32Array | Uint16Array>(like: Data): Data {
+  return (like instanceof Float32Array ? new Float32Array(like.length) : new Uint16Array(like.length)) as Data;
 }
 
-function toFloat32(values: Float32Array | Uint16Array): Float32Array {
-  if (values instanceof Float32Array) return values;
-  const wide = new Uint32Array(values.length);
-  for (let at = 0; at < values.length; at++) wide[at] = (values[at] as number) << 16;
-  return new Float32Array(wide.buffer);
+function take(sums: Float32Array, from: Float32Array | Uint16Array, begin: number, end: number): void {
+  if (from instanceof Float32Array) sums.set(from.subarray(begin, end));
+  else for (let at = begin; at < end; at++) accumulatorBits[at - begin] = (from[at] as number) << 16;
 }
 
-function toBfloat16(value: number): number {
-  if (Number.isNaN(value)) return 0x7fc0;
-  number[0] = value;
-  const all = bits[0] as number;
-  return (all + 0x7fff + ((all >>> 16) & 1)) >>> 16;
+function numbers(from: Float32Array | Uint16Array, begin: number, end: number): Float32Array {
+  if (from instanceof Float32Array) return from.subarray(begin, end);
+  for (let at = begin; at < end; at++) widenedBits[at - begin] = (from[at] as number) << 16;
+  return widened;
+}
+
+function put(target: Float32Array | Uint16Array, sums: Float32Array, begin: number): void {
+  if (target instanceof Float32Array) target.set(sums, begin);
+  else for (let at = 0; at < sums.length; at++) target[begin + at] = roundedBits(accumulatorBits[at] as number);
+}
+
+/** The bfloat16 of a float32, both as bits; NaN stays NaN. */
+function roundedBits(word: number): number {
+  const isNotANumber = (word & 0x7fffffff) > 0x7f800000;
+  return isNotANumber ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+}
+
+function add(sums: Float32Array, values: Float32Array): void {
+  for (let at = 0; at < sums.length; at++) sums[at] = (sums[at] as number) + (values[at] as number);
+}
+
+function keepLargest(sums: Float32Array, values: Float32Array): void {
+  for (let at = 0; at < sums.length; at++) sums[at] = Math.max(sums[at] as number, values[at] as number);
+}
+
+function divide(sums: Float32Array, count: number): void {
+  for (let at = 0; at < sums.length; at++) sums[at] = (sums[at] as number) / count;
 }

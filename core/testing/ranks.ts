@@ -1,5 +1,5 @@
 import type { Collectives, Payload, Range, Reduction } from '../collectives/collectives.ts';
-import { failure } from '../collectives/errors.ts';
+import { rankFailed } from '../collectives/errors.ts';
 import { reduce } from '../collectives/reduce.ts';
 import { definePlugin, type Plugin } from '../plugin.ts';
 import * as Tokens from '../tokens.ts';
@@ -107,7 +107,7 @@ class Meeting {
   }
 
   private failure(of: string) {
-    return failure('RANK_FAILED', { rank: this.failed?.rank ?? 0, cause: this.failed?.cause ?? '', awaited: of });
+    return rankFailed(this.failed?.rank ?? 0, this.failed?.cause ?? '', of);
   }
 }
 
