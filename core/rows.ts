@@ -106,7 +106,10 @@ export function countTokens({ mask, time, fork }: Rows): number {
   return mask.reduce((sum, real, at) => sum + (at % time < trunk ? branches * real : real), 0);
 }
 
-/** Rows `first` to `last`, exclusive, with the targets that they predict; `members` says which of all targets those are. */
+/**
+ * Rows `first` to `last`, exclusive, with the targets that they predict; `members` says which of all targets those are.
+ * `sequences`, and the numbers of `targets.row`, stay those of all rows.
+ */
 export function sliceRows(rows: Rows, first: number, last: number): { part: Rows; members: Int32Array } {
   const { time, ids, mask, targets } = rows;
   const [begin, end] = [first * time, last * time];
@@ -124,6 +127,7 @@ export function sliceRows(rows: Rows, first: number, last: number): { part: Rows
       row: of(targets.row),
       position: of(targets.position),
     },
+    firstRow: rows.firstRow + first,
   };
   return { part, members };
 }
