@@ -159,9 +159,11 @@ function numberOf(bits: number): number {
 }
 
 function randomBits(seed: number, rank: number): () => number {
-  let state = (seed * 7919 + rank * 104729 + 1) | 0;
+  // a counter in an array: as a number it would leave the engine's small integers, and be allocated anew at each draw
+  const counter = Int32Array.of(seed * 7919 + rank * 104729);
   return () => {
-    state = (state + 0x6d2b79f5) | 0;
+    counter[0] = (counter[0] as number) + 0x6d2b79f5;
+    const state = counter[0] as number;
     const mixed = Math.imul(state ^ (state >>> 15), 1 | state);
     return (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
   };

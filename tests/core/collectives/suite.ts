@@ -19,7 +19,7 @@ export const counts = [1, 2, 3, 4, 7];
 export function describeCollectives(
   transport: string,
   open: (ranks: number) => Promise<Ranks>,
-  { of = counts, runs = 40 }: { readonly of?: readonly number[]; readonly runs?: number } = {},
+  { of = counts, runs = 25 }: { readonly of?: readonly number[]; readonly runs?: number } = {},
 ): void {
   describe.each(of)(`collectives by ${transport}, %d ranks`, (ranks) => {
     let opened: Ranks;
