@@ -118,8 +118,8 @@ export interface Gradients {
   read(name: string): Tensor;
   /** Takes ownership of `value`. */
   write(name: string, value: Tensor): void;
-  /** The 2-norm over all of them, of all ranks. */
-  globalNorm(): Promise<number>;
+  /** The 2-norm over all of them, or over these, of all ranks. */
+  globalNorm(names?: readonly string[]): Promise<number>;
   /** Frees them all. */
   clear(): void;
 }
@@ -154,6 +154,8 @@ export interface ParameterStore {
   withGathered<Result>(names: readonly string[], view: string, body: () => Promise<Result>): Promise<Result>;
   /** Changes a parameter of the policy in place, as optimizers do: `change` gets its cell, which stays the store's. */
   update(name: string, change: (cell: Cell) => void): void;
+  /** Numbers what a view has of a parameter: equal ones of a parameter are the same buffer, in whatever views. */
+  version(name: string, view: string): number;
   /** How a parameter's value in a view is stored. */
   storage(name: string, view: string): ParameterStorage;
   /**

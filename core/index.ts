@@ -59,6 +59,8 @@ export type {
   Tensors,
 } from './model.ts';
 export * from './pack-branches.ts';
+export { packedShape, widen } from './parameters/bfloat16.ts';
+export { checkShape } from './parameters/check-shape.ts';
 export { Fingerprint } from './parameters/fingerprint.ts';
 export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';

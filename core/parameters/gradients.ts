@@ -49,9 +49,10 @@ export function createGradients(engine: Engine): GradientSums {
       if (held === undefined) sums.set(name, plainCell(value));
       else held.write(value);
     },
-    async globalNorm() {
-      if (sums.size === 0) return 0;
-      const squares = tidy(() => sumsOfSquares([...sums.values()].map((sum) => sum.read())));
+    async globalNorm(names = [...sums.keys()]) {
+      const some = names.flatMap((name) => sums.get(name) ?? []).filter((sum) => !isEmpty(sum));
+      if (some.length === 0) return 0;
+      const squares = tidy(() => sumsOfSquares(some.map((sum) => sum.read())));
       const values = squares.dataSync<'float32'>();
       squares.dispose();
       return Math.sqrt(values.reduce((total, value) => total + value, 0));
@@ -61,6 +62,11 @@ export function createGradients(engine: Engine): GradientSums {
       for (const name of [...sums.keys()]) drop(name);
     },
   };
+}
+
+/** Of a parameter that is split among more ranks than it has elements. */
+function isEmpty({ shape }: Cell): boolean {
+  return shape.includes(0);
 }
 
 /** Sums of squares of parts of the gradients, `[parts]`: what is left to add is added in double precision. */

@@ -5,6 +5,7 @@ import type { ParameterSpec } from '../model.ts';
 import type { ParameterStore } from '../tokens.ts';
 import { type ParameterStorage, packBfloat16, widen } from './bfloat16.ts';
 import { type Cell, createCell, plainCell } from './cell.ts';
+import { checkShape } from './check-shape.ts';
 import { failure } from './errors.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { createGradients } from './gradients.ts';
@@ -43,7 +44,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
     },
     spec: specOf,
     load(name, value) {
-      checkShape(name, value);
+      checkShape(specOf(name), value);
       if (policy.has(name)) throw failure('PARAMETER_LOADED_TWICE', { parameter: name });
       policy.set(name, slotFor(value, narrow.has(name) ? 'bfloat16' : 'float32'));
     },
@@ -59,7 +60,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
     readStored: (name, view) => slotOf(name, view).cell.read(),
     write(name, view, value) {
       slotOf(name, view);
-      checkShape(name, value);
+      checkShape(specOf(name), value);
       const slot = viewOf(view).get(name);
       if (slot === undefined) {
         // what a view shared with the policy becomes its own
@@ -74,6 +75,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
     loadShard: (name, value) => store.load(name, value),
     writeShard: (name, view, value) => store.write(name, view, value),
     withGathered: (_names, _view, body) => body(),
+    version: (name, view) => slotOf(name, view).version,
     storage: (name, view) => slotOf(name, view).storage,
     setStorage(name, storage) {
       if (storage === 'bfloat16' && store.isTrainable(name)) throw failure('STORAGE_OF_TRAINED', { parameter: name });
@@ -101,7 +103,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
       }
     },
     accumulate(name, gradient) {
-      checkShape(name, gradient);
+      checkShape(specOf(name), gradient);
       if (frozen.has(name)) throw failure('PARAMETER_FROZEN', { parameter: name });
       gradients.add(name, gradient);
     },
@@ -164,12 +166,6 @@ export function createParameterStore(engine: Engine): ParameterStore {
     const slot = viewOf(view).get(specOf(name).name) ?? policy.get(name);
     if (slot !== undefined) return slot;
     throw failure('PARAMETER_NOT_LOADED', { parameter: name, view });
-  }
-
-  function checkShape(name: string, value: Tensor): void {
-    const expected = specOf(name).shape.join(', ');
-    const actual = value.shape.join(', ');
-    if (expected !== actual) throw failure('PARAMETER_SHAPE', { parameter: name, expected, actual });
   }
 }
 
