@@ -1,0 +1,76 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Collectives, Gradients, ParameterSpec, ParameterStore } from 'mooring';
+import { elementsOf, type Partition } from '../partition.ts';
+import type { Counters } from '../statistics.ts';
+import { reduceValues } from './reduce-values.ts';
+
+/** Gradients of which this rank keeps its parts; whole ones wait for `reduce`. */
+export interface ShardedGradients extends Gradients {
+  /** Adds to a parameter's whole gradient, of this rank's rows; takes ownership. */
+  add(name: string, gradient: tf.Tensor): void;
+  /** Frees one that waits. */
+  drop(name: string): void;
+  /** Adds what waits over all ranks, and keeps this rank's part. Every rank calls it. Throws RANK_FAILED. */
+  reduce(): Promise<void>;
+}
+
+/** Gradients in the store of the parts. */
+export function createShardedGradients(options: {
+  readonly inner: ParameterStore;
+  readonly specOf: ParameterStore['spec'];
+  readonly partition: Partition;
+  readonly collectives: Collectives;
+  readonly reduceBucketSize: number;
+  readonly counters: Counters;
+}): ShardedGradients {
+  const { inner, specOf, partition, collectives, counters } = options;
+  const waiting = new Map<string, tf.Tensor>();
+
+  const drop = (name: string) => {
+    waiting.get(name)?.dispose();
+    waiting.delete(name);
+  };
+  return {
+    get names() {
+      return inner.gradients.names;
+    },
+    read: (name) => inner.gradients.read(name),
+    write: (name, value) => inner.gradients.write(name, value),
+    add(name, gradient) {
+      const before = waiting.get(name);
+      waiting.set(name, tf.keep(before === undefined ? gradient : tf.add(before, gradient)));
+      if (before !== undefined) tf.dispose([before, gradient]);
+    },
+    drop,
+    async reduce() {
+      const names = [...waiting.keys()];
+      const specs = names.map(specOf);
+      const values = names.map((name) => (waiting.get(name) as tf.Tensor).dataSync<'float32'>());
+      for (const name of names) drop(name);
+      const reduced = await reduceValues(specs, values, { ...options, limit: options.reduceBucketSize });
+      for (const [index, part] of reduced.entries()) {
+        const spec = specs[index] as ParameterSpec;
+        counters.bytesReduced += 4 * bytesless(spec, part);
+        inner.accumulate(spec.name, tf.tensor(part, partition.isWhole(spec) ? [...spec.shape] : [part.length]));
+      }
+    },
+    async globalNorm(names = inner.gradients.names) {
+      // what every rank has whole counts once
+      const own = names.filter((name) => collectives.rank === 0 || !partition.isWhole(specOf(name)));
+      const square = Float64Array.of((await inner.gradients.globalNorm(own)) ** 2);
+      if (partition.ranks === 1) return Math.sqrt(square[0] as number);
+      const sizes = Array.from({ length: partition.ranks }, () => square.byteLength);
+      const all = await collectives.allGather(new Uint8Array(square.buffer), sizes, 'the norm of the gradients');
+      return Math.sqrt(new Float64Array(all.slice().buffer).reduce((sum, each) => sum + each, 0));
+    },
+    clear() {
+      for (const name of [...waiting.keys()]) drop(name);
+      inner.gradients.clear();
+    },
+  };
+
+  /** Elements that other ranks keep. */
+  function bytesless(spec: ParameterSpec, part: Float32Array): number {
+    return elementsOf(spec) - (partition.isWhole(spec) ? 0 : part.length);
+  }
+}

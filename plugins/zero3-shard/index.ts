@@ -1,0 +1,84 @@
+import { alone, Collectives, Driver, Drivers, definePlugin, Model, ParameterStore } from 'mooring';
+import { BlockParameters } from './gather/block-parameters.ts';
+import { createGatherWindows } from './gather/gather-windows.ts';
+import { ResidentPolicy } from './gather/resident-policy.ts';
+import { optionsSchema } from './options.ts';
+import { createShardedStore, type ShardedStore } from './sharded-store.ts';
+import { splitDriver } from './split/split-driver.ts';
+import { createCounters, ShardingStatistics, summaryOf } from './statistics.ts';
+
+export { ShardingStatistics } from './statistics.ts';
+
+/** Splits parameters, gradients, optimizer state and references among ranks, and the rows of every batch. */
+export const zero3Shard = definePlugin({
+  name: 'zero3-shard',
+  apiVersion: 1,
+  options: optionsSchema,
+  uses: { model: Model, collectives: Collectives, statistics: ShardingStatistics },
+  apply({ hooks, options, provide, decorate, services, log }) {
+    const { stage, prefetchBucketSize } = options;
+    const isWholeResident = stage < 3;
+    const counters = createCounters();
+    const parameters = new BlockParameters();
+    const residents = new ResidentPolicy();
+    const storeOptions = {
+      ...options,
+      counters,
+      ...(isWholeResident && { maxLiveParameters: Number.POSITIVE_INFINITY }),
+    };
+    let store: ShardedStore | undefined;
+    const windowsOf = (store: () => ShardedStore, namesOf = parameters.of) =>
+      createGatherWindows({ store, namesOf, prefetchBucketSize, isReducedByBlock: stage > 1, counters });
+
+    provide(Collectives, { uses: {}, create: () => alone });
+    provide(ShardingStatistics, { uses: {}, create: () => counters });
+    decorate(ParameterStore, {
+      uses: { collectives: Collectives },
+      create(inner, { collectives }) {
+        store = createShardedStore(inner, collectives, storeOptions);
+        return store;
+      },
+    });
+    decorate(Driver, {
+      uses: { collectives: Collectives },
+      create: (inner, { collectives }) => splitDriver(parameters.noted(inner), collectives),
+    });
+    decorate(Drivers, {
+      uses: { collectives: Collectives },
+      create: (inner, { collectives }) => (isWholeResident ? inner : sharded(inner, collectives)),
+    });
+
+    windowsOf(() => store as ShardedStore).tap(hooks);
+    if (isWholeResident) {
+      const gather = () => residents.gather(services.model, store as ShardedStore, parameters.of);
+      hooks.modelReady.tap(gather);
+      hooks.stepEnd.tap(gather);
+    }
+    hooks.gradientsReady.tap(() => store?.gradients.reduce());
+    hooks.trainEnd.tap(() => log.info({ ...counters }, summaryOf(counters)));
+
+    /** The drivers of other models: their stores are split too, and gathered by windows of their own. */
+    function sharded(inner: Drivers, collectives: Collectives): Drivers {
+      return {
+        create(model, { tap, wrapStore = (store) => store, ...given }) {
+          let own: ShardedStore | undefined;
+          const windows = windowsOf(
+            () => own as ShardedStore,
+            ({ parameters }) => [...new Set(Object.values(parameters))],
+          );
+          return inner.create(model, {
+            ...given,
+            tap(hooks) {
+              tap?.(hooks);
+              windows.tap(hooks);
+            },
+            wrapStore(whole) {
+              own = createShardedStore(whole, collectives, storeOptions);
+              return wrapStore(own);
+            },
+          });
+        },
+      };
+    }
+  },
+});

@@ -1,0 +1,38 @@
+import { describe, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import { refClone } from 'mooring/plugins/ref-clone';
+import { stacked } from '../../core/compiled.ts';
+import { type RankRun, shardedRuns, wholeRun, type ZeroInput } from './sharded-runs.ts';
+import { distance } from './support.ts';
+
+const train = { steps: 4, maxGradNorm: 0.05, weightDecay: 0.1, gradientAccumulationSteps: 2 };
+
+function expectSame(one: RankRun, other: RankRun): void {
+  expect(one.records.map((record) => Object.keys(record))).toEqual(other.records.map((record) => Object.keys(record)));
+  for (const [at, record] of one.records.entries())
+    expect(distance(Object.values(record), Object.values(other.records[at] ?? {}))).toBeLessThan(1e-5);
+  expect(Object.keys(one.final)).toEqual(Object.keys(other.final));
+  for (const [name, values] of Object.entries(one.final))
+    expect(distance(values, other.final[name] ?? [])).toBeLessThan(1e-5);
+}
+
+const variants: Readonly<Record<string, ZeroInput>> = {
+  'stage 3': {},
+  'stage 3 with small parameters whole': { persistenceThreshold: 8 },
+  'stage 3 without prefetch': { prefetchBucketSize: 0 },
+  'stage 3 that keeps what was gathered': { maxLiveParameters: 1000 },
+  'stage 3 in buckets of 5 gradients': { reduceBucketSize: 5 },
+  'stage 2': { stage: 2 },
+  'stage 1': { stage: 1 },
+};
+
+describe.each(Object.entries(variants))('%s', (_, options) => {
+  // 7 ranks are more than a bias of 8 has pairs of numbers
+  test.each([1, 2, 3, 7])('on %s ranks: records and weights are those of one unsharded, within 1e-5', async (ranks) => {
+    const plugins = () => [stacked(2), refClone()];
+    const whole = await wholeRun(plugins(), train);
+    const before = tf.memory().numTensors;
+    for (const run of await shardedRuns(ranks, plugins, options, train)) expectSame(run, whole);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
