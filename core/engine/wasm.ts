@@ -4,11 +4,21 @@ import { registerSegmentSum } from './segmentSum.ts';
 import { replaceWasmMatMul } from './wasmMatMul.ts';
 import { registerWiden } from './widen.ts';
 
+let starting: Promise<string> | undefined;
+
 /**
  * Starts the WebAssembly engine, with SIMD, on one thread (its threaded build needs browser workers), and with the kernels
- * that training lacks there. Returns its version. Throws `ENGINE_BACKEND_FAILED`.
+ * that training lacks there. Returns its version. Who asks while it starts waits for the same start: tfjs gives up the
+ * first of two. Throws `ENGINE_BACKEND_FAILED`.
  */
-export async function loadWasm(): Promise<string> {
+export function loadWasm(): Promise<string> {
+  starting ??= start().finally(() => {
+    starting = undefined;
+  });
+  return starting;
+}
+
+async function start(): Promise<string> {
   const events = ['uncaughtException', 'unhandledRejection'] as const;
   const before = events.map((event) => process.rawListeners(event));
   // loaded only when wanted: the native engine does without its megabytes
