@@ -1,5 +1,6 @@
 import { Assembly, nameOf, type Plan } from './assembly.ts';
 import { checkpointsFolder, findCheckpoint } from './checkpoint/find-checkpoint.ts';
+import { fieldsOf } from './checkpoint/identity.ts';
 import { saveState } from './checkpoint/save-state.ts';
 import { comingPasses } from './coming-passes.ts';
 import { type RunConfig, type RunInput, runSchema } from './config.ts';
@@ -205,6 +206,7 @@ export class Trainer {
     const run: RunState = new RunState(config, steps, ledger, services.collectives, {
       evaluate: () => evaluate(session),
       passes: () => comingPasses(session),
+      fields: () => fieldsOf(session),
       saveState: (folder) => saveState(session, folder),
     });
     const session: Session = {

@@ -56,6 +56,7 @@ export class RunState implements Run {
   private readonly collectives: Tokens.Collectives;
   readonly evaluate: Run['evaluate'];
   readonly passes: Run['passes'];
+  readonly fields: Run['fields'];
   readonly saveState: Run['saveState'];
 
   constructor(
@@ -63,7 +64,7 @@ export class RunState implements Run {
     steps: number,
     accounts: Ledger,
     collectives: Tokens.Collectives,
-    actions: Pick<Run, 'evaluate' | 'passes' | 'saveState'>,
+    actions: Pick<Run, 'evaluate' | 'passes' | 'fields' | 'saveState'>,
   ) {
     this.config = config;
     this.collectives = collectives;
@@ -71,6 +72,7 @@ export class RunState implements Run {
     this.accounts = accounts;
     this.evaluate = actions.evaluate;
     this.passes = actions.passes;
+    this.fields = actions.fields;
     this.saveState = actions.saveState;
   }
 

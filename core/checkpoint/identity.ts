@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import path from 'node:path';
 import type { Session } from '../session.ts';
+import { readVersion } from '../version.ts';
 import type { State } from './state-file.ts';
 
 /** Fields as text, so that they can be compared and shown. */
@@ -35,6 +37,25 @@ export function modeOf({ config, engine, run }: Pick<Session, 'config' | 'engine
   // whether to compile, and to which lengths batches are padded, is decided by the steps to come
   const steps = engine.native === undefined || compile === 'off' ? undefined : run.steps;
   return flatten({ engine: `${engine.name} ${engine.version}`, compile, recompute, threads, steps });
+}
+
+/** All that decides what a run does, but for what is in files: the ranks of one run have it in common. */
+export function fieldsOf(session: Session): Fields {
+  const { config, data, engine, evaluationData, model, plugins, resumeFrom } = session;
+  const chosen = plugins.filter(({ definition }) => definition.name !== 'core');
+  return flatten({
+    version: readVersion(),
+    engine: `${engine.name} ${engine.version}`,
+    model: model.description,
+    computation: model.computation ?? 'not said',
+    data: data.fingerprint,
+    evalData: evaluationData?.fingerprint ?? 'none',
+    output: config.output === undefined ? 'none' : 'a folder',
+    resume: resumeFrom === undefined ? 'no' : path.basename(resumeFrom),
+    train: config.train,
+    plugins: chosen.map(({ definition }) => definition.name),
+    ...Object.fromEntries(chosen.map(({ definition, options }) => [definition.name, options ?? {}])),
+  });
 }
 
 /** Every field that two runs do not share, each as a clause: what it was, what it is. */

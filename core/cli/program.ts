@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import { readVersion } from '../version.ts';
 import type { Terminal } from './main.ts';
 import { type PluginSummary, readManifest } from './manifest.ts';
 
@@ -97,11 +97,4 @@ function addEngineCommands(program: Command, terminal: Terminal): void {
       const { engineStatusCommand } = await import('./engine.ts');
       await engineStatusCommand(terminal);
     });
-}
-
-/** From the manifest of the package, whether this runs from source or compiled. */
-function readVersion(): string {
-  const isSource = import.meta.url.endsWith('.ts');
-  const file = new URL(isSource ? '../../package.json' : '../../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
