@@ -61,7 +61,7 @@ export type {
 export * from './pack-branches.ts';
 export { packedShape, widen } from './parameters/bfloat16.ts';
 export { checkShape } from './parameters/check-shape.ts';
-export { Fingerprint } from './parameters/fingerprint.ts';
+export { Fingerprint, fingerprintOf, mergeFingerprints } from './parameters/fingerprint.ts';
 export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
 export { writeSafetensors } from './parameters/safetensors/writer.ts';

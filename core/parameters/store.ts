@@ -133,7 +133,7 @@ export function createParameterStore(engine: Engine): ParameterStore {
       const only = [...own.values()].filter(({ version }) => !elsewhere.has(version));
       return only.reduce((bytes, { cell }) => bytes + bytesOf(cell.shape), 0);
     },
-    fingerprint: (view, names = store.names) => fingerprintOf(names, (name) => store.read(name, view)),
+    fingerprint: (view, names = store.names) => fingerprintOf(store, names, view),
     dispose() {
       gradients.clear();
       for (const view of views.values()) for (const { cell } of view.values()) cell.dispose();
