@@ -45,7 +45,7 @@ export const zero3Shard = definePlugin({
     });
     decorate(Drivers, {
       uses: { collectives: Collectives },
-      create: (inner, { collectives }) => (isWholeResident ? inner : sharded(inner, collectives)),
+      create: (inner, { collectives }) => sharded(inner, collectives),
     });
 
     windowsOf(() => store as ShardedStore).tap(hooks);
@@ -57,16 +57,22 @@ export const zero3Shard = definePlugin({
     hooks.gradientsReady.tap(() => store?.gradients.reduce());
     hooks.trainEnd.tap(() => log.info({ ...counters }, summaryOf(counters)));
 
-    /** The drivers of other models: their stores are split too, and gathered by windows of their own. */
+    /** The drivers of other models: rows and stores are split too, and gathered by windows of their own. */
     function sharded(inner: Drivers, collectives: Collectives): Drivers {
+      const splitting = (made: ReturnType<Drivers['create']>) => ({
+        ...made,
+        driver: splitDriver(made.driver, collectives),
+      });
       return {
-        create(model, { tap, wrapStore = (store) => store, ...given }) {
+        create(model, asked) {
+          if (isWholeResident) return splitting(inner.create(model, asked));
+          const { tap, wrapStore = (store) => store, ...given } = asked;
           let own: ShardedStore | undefined;
           const windows = windowsOf(
             () => own as ShardedStore,
             ({ parameters }) => [...new Set(Object.values(parameters))],
           );
-          return inner.create(model, {
+          const made = inner.create(model, {
             ...given,
             tap(hooks) {
               tap?.(hooks);
@@ -77,6 +83,7 @@ export const zero3Shard = definePlugin({
               return wrapStore(own);
             },
           });
+          return splitting(made);
         },
       };
     }

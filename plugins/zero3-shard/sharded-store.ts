@@ -11,6 +11,8 @@ import type { Counters } from './statistics.ts';
 export interface ShardedStore extends ParameterStore {
   readonly live: LiveParameters;
   readonly gradients: ShardedGradients;
+  /** Whether there is anything of a parameter here: of one that is on disk only while its block runs. */
+  isLoaded(name: string): boolean;
 }
 
 /**
@@ -29,6 +31,7 @@ export function createShardedStore(
   const partition = createPartition(collectives, persistenceThreshold);
   const specs = new Map<string, ParameterSpec>();
   const views = new Set(['policy']);
+  const loaded = new Set<string>();
   const live = new LiveParameters({ inner, specOf, partition, collectives, maxLiveParameters, counters });
   const gradients = createShardedGradients({ inner, specOf, partition, collectives, reduceBucketSize, counters });
 
@@ -45,10 +48,15 @@ export function createShardedStore(
     },
     spec: specOf,
     range: (name) => partition.range(specOf(name)),
-    load: (name, value) => inner.load(name, partOf(specOf(name), value)),
-    loadShard: (name, value) => inner.load(name, value),
+    load: (name, value) => store.loadShard(name, partOf(specOf(name), value)),
+    loadShard(name, value) {
+      inner.load(name, value);
+      loaded.add(name);
+    },
+    isLoaded: (name) => loaded.has(name),
     unload(name) {
       inner.unload(name);
+      loaded.delete(name);
       live.forget(name, []);
     },
     read(name, view) {

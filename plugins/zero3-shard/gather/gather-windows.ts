@@ -53,10 +53,10 @@ export function createGatherWindows(options: {
     open.pop()?.release();
   }
 
-  /** The first of these that fit. */
+  /** The first of these that fit, of those that are there: others come from disk when their block runs. */
   function ahead(names: readonly string[]): string[] {
     let room = prefetchBucketSize;
-    return names.filter((name) => {
+    return names.filter(store().isLoaded).filter((name) => {
       room -= elementsOf(store().spec(name));
       return room >= 0;
     });
