@@ -2,7 +2,7 @@ export type { Plan, PlannedHook, PlannedService } from './assembly.ts';
 export { type Batch, inputTokens, type PreferenceBatch, type TextBatch } from './batch.ts';
 export { checkpointFolder, checkpointSteps, checkpointsFolder } from './checkpoint/find-checkpoint.ts';
 export { readPart } from './checkpoint/read-part.ts';
-export { alone, type Payload, type Range, type Reduction, rangeOf } from './collectives/collectives.ts';
+export { alone, type Payload, type Range, type Ranges, type Reduction, rangeOf } from './collectives/collectives.ts';
 export { rankFailed } from './collectives/errors.ts';
 export { reduce } from './collectives/reduce.ts';
 export {

@@ -1,4 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs';
+import type { Collectives, Ranges } from './collectives/collectives.ts';
 import type { Rows } from './rows.ts';
 
 /** A parameter: its name in the checkpoint, its shape, and how it is trained. */
@@ -159,8 +160,11 @@ export interface Model {
   prepare(rows: Rows): Tensors;
   /** What one block reads in this pass beside them: dropout masks. Nothing in evaluation mode. */
   dropoutMasks(block: Block, pass: Pass): Tensors;
-  /** Yields every parameter's value, one at a time; the receiver owns the tensor. */
-  load(): AsyncIterable<readonly [name: string, value: Tensor]>;
+  /**
+   * Yields every parameter's value, one at a time; the receiver owns the tensor. Where `ranges` names a part of one, that part
+   * is enough, flat: `[elements]`. A model that computes its values may give the whole all the same.
+   */
+  load(ranges?: Ranges): AsyncIterable<readonly [name: string, value: Tensor]>;
   /** Opens the files that the values are in, to read some of them when they are wanted. Absent: they are in none. */
   openWeights?(): Promise<StoredWeights>;
 }
@@ -168,13 +172,13 @@ export interface Model {
 /** The values of a model's parameters, in open files. */
 export interface StoredWeights {
   /**
-   * Yields the values of these parameters, one at a time; the receiver owns the tensor. Throws where a file was changed
-   * or taken away since it was opened.
+   * Yields the values of these parameters, one at a time; the receiver owns the tensor. Of one that `ranges` names a part of,
+   * only that is read, and is flat: `[elements]`. Throws where a file was changed or taken away since it was opened.
    */
-  read(names: readonly string[]): AsyncIterable<readonly [name: string, value: Tensor]>;
-  /** Of all values as they are in the files, whatever becomes of them here. It reads them all. */
-  fingerprint(): Promise<string>;
-  /** Has the system bring the bytes of these parameters into its own cache while this thread computes. */
-  prefetch(names: readonly string[]): Promise<void>;
+  read(names: readonly string[], ranges?: Ranges): AsyncIterable<readonly [name: string, value: Tensor]>;
+  /** Of all values as they are in the files, whatever becomes of them here. Each rank reads its share of them. */
+  fingerprint(collectives?: Collectives): Promise<string>;
+  /** Has the system bring the bytes of these parameters, or parts, into its own cache while this thread computes. */
+  prefetch(names: readonly string[], ranges?: Ranges): Promise<void>;
   close(): Promise<void>;
 }

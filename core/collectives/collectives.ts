@@ -10,6 +10,9 @@ export interface Range {
   readonly end: number;
 }
 
+/** A part of each parameter, by its name. */
+export type Ranges = (parameter: string) => Range;
+
 /**
  * What ranks do together. Every rank calls the same collectives in the same order, several may be in progress, and each
  * says with `of` what it is for: a rank that waits names it. Reductions add in the order of the ranks, in float32, so

@@ -43,10 +43,10 @@ export function createDecoder(folder: string, options: { initialize: Initialize;
     sharesPrompts: true,
     prepare: (rows) => prepareRows(config, rows),
     dropoutMasks: (block, pass) => dropoutMasks(config, block, blocks.indexOf(block as (typeof blocks)[number]), pass),
-    load: () =>
+    load: (ranges) =>
       options.initialize === 'random'
         ? freshWeights(config, parameters, options.random)
-        : readWeights(folder, config, parameters),
+        : readWeights(folder, config, parameters, ranges),
     ...(options.initialize === 'weights' && { openWeights: () => openModelWeights(folder, config, parameters) }),
   };
 }

@@ -1,6 +1,17 @@
 import type * as tf from '@tensorflow/tfjs';
 import { closest } from 'fastest-levenshtein';
-import { Fingerprint, openWeights, type ParameterSpec, type StoredWeights, tensorOfPieces } from 'mooring';
+import {
+  alone,
+  Fingerprint,
+  mergeFingerprints,
+  openWeights,
+  type ParameterSpec,
+  type Range,
+  type Ranges,
+  rangeOf,
+  type StoredWeights,
+  tensorOfPieces,
+} from 'mooring';
 import type { DecoderConfig } from './config.ts';
 import { failure } from './errors.ts';
 
@@ -26,19 +37,33 @@ export async function openModelWeights(
       const dtype = entry?.dtype ?? '';
       if (/^[IU]/.test(dtype)) throw failure('MODEL_WEIGHT_INTEGER', { folder, name, dtype });
     }
-    const pieces = (name: string) => source.readPieces(names.get(name) as string) as AsyncIterable<Float32Array>;
+    const pieces = (name: string, range: Range) =>
+      source.readPieces(names.get(name) as string, range) as AsyncIterable<Float32Array>;
     const shapes = new Map(specs.map(({ name, shape }) => [name, shape]));
     return {
-      async *read(wanted) {
+      async *read(wanted, ranges) {
         await source.refuseChanged();
-        for (const name of wanted) yield [name, await tensorOfPieces(shapes.get(name) ?? [], pieces(name))];
+        for (const name of wanted) {
+          const shape = shapes.get(name) ?? [];
+          const all = { begin: 0, end: elementsOf(shape) };
+          const range = ranges?.(name) ?? all;
+          const length = range.end - range.begin;
+          yield [name, await tensorOfPieces(length === all.end ? shape : [length], pieces(name, range))];
+        }
       },
-      async fingerprint() {
+      async fingerprint(collectives = alone) {
         const fingerprint = new Fingerprint();
-        for (const { name, shape } of specs) await fingerprint.add(name, shape, pieces(name));
+        for (const { name, shape } of specs) {
+          const range = rangeOf(elementsOf(shape), collectives.rank, collectives.ranks);
+          await fingerprint.add(name, shape, pieces(name, range), range.begin);
+        }
+        await mergeFingerprints(collectives, fingerprint);
         return fingerprint.value;
       },
-      prefetch: (wanted) => source.prefetch(wanted.map((name) => names.get(name) as string)),
+      async prefetch(wanted, ranges) {
+        const parameters = new Map(wanted.map((name) => [names.get(name) as string, name]));
+        await source.prefetch([...parameters.keys()], (stored) => ranges?.(parameters.get(stored) as string));
+      },
       close: () => source.close(),
     };
   } catch (error) {
@@ -47,15 +72,19 @@ export async function openModelWeights(
   }
 }
 
-/** Reads all of them, one at a time. Throws what `openModelWeights` does. */
+/** Reads all of them, or of each a range, one at a time. Throws what `openModelWeights` does. */
 export async function* readWeights(
   folder: string,
   config: DecoderConfig,
   specs: readonly ParameterSpec[],
+  ranges?: Ranges,
 ): AsyncGenerator<readonly [name: string, value: tf.Tensor]> {
   const weights = await openModelWeights(folder, config, specs);
   try {
-    yield* weights.read(specs.map(({ name }) => name));
+    yield* weights.read(
+      specs.map(({ name }) => name),
+      ranges,
+    );
   } finally {
     await weights.close();
   }
@@ -67,6 +96,10 @@ export async function storedDtype(folder: string): Promise<'float32' | 'bfloat16
   const stored = [...source.entries.values()].find(({ shape }) => shape.length > 1)?.dtype;
   await source.close();
   return stored === 'BF16' ? 'bfloat16' : stored === 'F16' ? 'float16' : 'float32';
+}
+
+function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
 }
 
 /** Base-model checkpoints, and those of gpt2's authors, leave the family's prefix out. */

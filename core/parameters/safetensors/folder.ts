@@ -46,9 +46,14 @@ async function openShards(folder: string, index: string, shardOf: ReadonlyMap<st
       entries,
       close,
       readTensor: (name) => sourceOf(name).readTensor(name),
-      readPieces: (name) => sourceOf(name).readPieces(name),
-      prefetch: async (names) =>
-        void (await all((shard) => shard.prefetch(names.filter((name) => sourceOf(name) === shard)))),
+      readPieces: (name, range) => sourceOf(name).readPieces(name, range),
+      prefetch: async (names, ranges) =>
+        void (await all((shard) =>
+          shard.prefetch(
+            names.filter((name) => sourceOf(name) === shard),
+            ranges,
+          ),
+        )),
       refuseChanged: async () => void (await all((shard) => shard.refuseChanged())),
     };
   } catch (error) {

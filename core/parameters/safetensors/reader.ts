@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { closest } from 'fastest-levenshtein';
+import type { Range } from '../../collectives/collectives.ts';
 import { bytesOf, isReadable, type ReadableDtype, type Values, widen } from './dtype.ts';
 import { failure } from './errors.ts';
 import { type Header, headerLimitBytes, parseHeader, type TensorEntry } from './header.ts';
@@ -14,15 +15,15 @@ export interface TensorSource {
    */
   readTensor(name: string): Promise<Values>;
   /**
-   * Reads one tensor's values piece by piece, in their order, for a reader that need not hold them twice: a piece has at
-   * most 2^20 of them, and is overwritten when the next is asked for. Throws as `readTensor` does.
+   * Reads one tensor's values, or a range of them, piece by piece, in their order, for a reader that need not hold them
+   * twice: a piece has at most 2^20 of them, and is overwritten when the next is asked for. Throws as `readTensor` does.
    */
-  readPieces(name: string): AsyncIterable<Values>;
+  readPieces(name: string, range?: Range): AsyncIterable<Values>;
   /**
-   * Has the system read these tensors' bytes into its own cache, where `readTensor` finds them: it takes 1 MiB here, and
+   * Has the system read these tensors' bytes, or those of ranges of their elements, into its own cache: it takes 1 MiB here, and
    * goes on while this thread computes. Throws as `readTensor` does.
    */
-  prefetch(names: readonly string[]): Promise<void>;
+  prefetch(names: readonly string[], ranges?: (name: string) => Range | undefined): Promise<void>;
   /** Throws SAFETENSORS_CHANGED where a file is gone, or is not the one that was opened. */
   refuseChanged(): Promise<void>;
   close(): Promise<void>;
@@ -53,8 +54,8 @@ export async function openSafetensors(file: string): Promise<Safetensors> {
       entries,
       metadata,
       readTensor: (name) => readTensor(handle, file, dataStart, entries, name),
-      readPieces: (name) => readPieces(handle, file, dataStart, entryOf(file, entries, name), name),
-      prefetch: (names) => prefetch(handle, file, dataStart, rangesOf(file, entries, names)),
+      readPieces: (name, range) => readPieces(handle, file, dataStart, entryOf(file, entries, name), name, range),
+      prefetch: (names, ranges) => prefetch(handle, file, dataStart, rangesOf(file, entries, names, ranges)),
       refuseChanged: () => refuseChanged(file, opened),
       close: () => handle.close(),
     };
@@ -100,14 +101,17 @@ async function* readPieces(
   dataStart: number,
   entry: TensorEntry,
   name: string,
+  range?: Range,
 ): AsyncGenerator<Values> {
   const total = countOf(file, entry, name);
+  const { begin, end } = range ?? { begin: 0, end: total };
+  if (end > total) throw new RangeError(`${name} has ${total} elements, not ${end}`);
   const bytes = bytesOf(entry.dtype);
   const buffer = spare ?? new ArrayBuffer(8 * pieceCount);
   spare = undefined;
   try {
-    for (let at = 0; at < total; at += pieceCount) {
-      const count = Math.min(pieceCount, total - at);
+    for (let at = begin; at < end; at += pieceCount) {
+      const count = Math.min(pieceCount, end - at);
       yield await readValues(
         handle,
         file,
@@ -151,15 +155,26 @@ function entryOf(file: string, entries: ReadonlyMap<string, TensorEntry>, name: 
 }
 
 /** Byte ranges of tensors, those that touch as one. */
-function rangesOf(file: string, entries: ReadonlyMap<string, TensorEntry>, names: readonly string[]) {
-  const ranges: { begin: number; end: number }[] = [];
-  const sorted = names.map((name) => entryOf(file, entries, name)).sort((a, b) => a.begin - b.begin);
-  for (const { begin, end } of sorted) {
-    const last = ranges.at(-1);
+function rangesOf(
+  file: string,
+  entries: ReadonlyMap<string, TensorEntry>,
+  names: readonly string[],
+  ranges: ((name: string) => Range | undefined) | undefined,
+) {
+  const joined: { begin: number; end: number }[] = [];
+  const wanted = names.map((name) => {
+    const { dtype, ...whole } = entryOf(file, entries, name);
+    const range = ranges?.(name);
+    if (range === undefined) return whole;
+    const position = (element: number) => whole.begin + element * bytesOf(dtype);
+    return { begin: position(range.begin), end: position(range.end) };
+  });
+  for (const { begin, end } of wanted.sort((a, b) => a.begin - b.begin)) {
+    const last = joined.at(-1);
     if (last?.end === begin) last.end = end;
-    else ranges.push({ begin, end });
+    else joined.push({ begin, end });
   }
-  return ranges;
+  return joined;
 }
 
 const scratchBytes = 2 ** 20;

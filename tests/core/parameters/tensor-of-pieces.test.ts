@@ -64,6 +64,40 @@ it.each(['F32', 'BF16', 'F16'] as const)('pieces of a file are what the whole is
   expect(Buffer.compare(Buffer.from(whole.buffer), Buffer.from(values.buffer))).toBe(0);
 });
 
+it.each(['F32', 'BF16', 'F16'] as const)(
+  'a range of a tensor is that part of the whole, wherever it begins: %s',
+  async (dtype) => {
+    const file = path.join(folder, `${dtype}-range.safetensors`);
+    const short = { F32: 'float32', BF16: 'bfloat16', F16: 'float16' } as const;
+    const specs = ['alpha', 'bravo', 'charlie'].map((name, at) => ({ name, shape: [7 + 6 * at], dtype: short[dtype] }));
+    const values = (name: string) =>
+      Float32Array.from({ length: 19 }, (_, at) => name.length * (at - 9)).subarray(0, lengths[name]);
+    const lengths: Record<string, number> = Object.fromEntries(
+      specs.map(({ name, shape }) => [name, shape[0] as number]),
+    );
+    await writeSafetensors(file, specs, values);
+    const source = await openSafetensors(file);
+    const property = fc.asyncProperty(
+      fc.constantFrom(...Object.keys(lengths)),
+      fc.nat(),
+      fc.nat(),
+      async (name, one, other) => {
+        const bound = (given: number) => given % ((lengths[name] as number) + 1);
+        const [begin, end] = [Math.min(bound(one), bound(other)), Math.max(bound(one), bound(other))];
+        await source.prefetch([name], () => ({ begin, end }));
+        const read: number[] = [];
+        for await (const piece of source.readPieces(name, { begin, end })) read.push(...piece);
+        expect(read).toEqual([...values(name).subarray(begin, end)]);
+      },
+    );
+    await fc.assert(property);
+    await expect(source.readPieces('alpha', { begin: 5, end: 8 })[Symbol.asyncIterator]().next()).rejects.toThrow(
+      RangeError,
+    );
+    await source.close();
+  },
+);
+
 /** The numbers 0.5, 1.5, ... in one buffer, used again for each piece. */
 async function* overwritten(lengths: readonly number[]) {
   const buffer = new Float32Array(Math.max(...lengths));

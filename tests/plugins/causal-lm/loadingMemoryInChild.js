@@ -1,5 +1,5 @@
-// Without an engine: writes a model of 200 MiB into a folder. With one: loads it and prints, in MiB, how far resident memory
-// rose at its highest, how large the model is, and its largest tensor.
+// Without an engine: writes a model of 200 MiB into a folder. With one: loads it, or the part of the first of so many ranks,
+// and prints, in MiB, how far resident memory rose at its highest, how large the model is, and its largest tensor.
 import '../../../core/cli/register.js';
 
 const { createTrainer, Model } = await import('mooring');
@@ -7,7 +7,10 @@ const { openEngine } = await import('../../../core/engine/engine.ts');
 const { causalLm } = await import('mooring/plugins/causal-lm');
 const { resident, sizeOf, writeLargeModel } = await import('./largeModelInChild.js');
 
-const [folder = '', engine] = process.argv.slice(2);
+const { alone } = await import('mooring');
+const { heldInRanges } = await import('../../core/parameters/sharded.ts');
+
+const [folder = '', engine, ranks = '1'] = process.argv.slice(2);
 if (engine === undefined) await writeLargeModel(folder);
 else await load(engine);
 
@@ -15,7 +18,7 @@ async function load(engine) {
   await openEngine(engine);
   const start = resident('VmRSS');
   await createTrainer({ model: folder, train: { engine } })
-    .use(causalLm())
+    .use(causalLm(), heldInRanges({ ...alone, ranks: Number(ranks) }))
     .withServices({ model: Model }, ({ model }) => {
       const sizes = model.parameters.map(({ shape }) => (4 * sizeOf(shape)) / 2 ** 20);
       const grown = resident('VmHWM') - start;
