@@ -38,8 +38,8 @@ export function createAdapterReference(parts: ReferenceParts): AdapterReference 
     get names() {
       return trained().filter((name) => store.isTrainable(name));
     },
-    read: (name: string) => store.read(name, view),
-    write: (name: string, value: Parameters<ParameterStore['write']>[2]) => store.write(name, view, value),
+    read: (name: string) => store.readShard(name, view),
+    write: (name: string, value: Parameters<ParameterStore['write']>[2]) => store.writeShard(name, view, value),
   };
   return {
     get kind() {

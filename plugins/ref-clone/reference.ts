@@ -13,8 +13,8 @@ export function createClonedReference(
     get names() {
       return store.names;
     },
-    read: (name) => store.read(name, view),
-    write: (name, value) => store.write(name, view, value),
+    read: (name) => store.readShard(name, view),
+    write: (name, value) => store.writeShard(name, view, value),
   };
   return {
     kind: 'clone',

@@ -21,12 +21,12 @@ export function createBlockWindow(
       hooks.beforeForward.tap(async ({ block, next }) => {
         const { store, weights } = services();
         await prefetching;
-        for await (const [name, value] of weights.read(namesOf(block))) {
-          store.load(name, value);
+        for await (const [name, value] of weights.read(namesOf(block), store.range)) {
+          store.loadShard(name, value);
           loaded.push(name);
         }
         // what is wrong with a file is told by the read that follows
-        if (next !== undefined) prefetching = weights.prefetch(namesOf(next)).catch(() => undefined);
+        if (next !== undefined) prefetching = weights.prefetch(namesOf(next), store.range).catch(() => undefined);
       });
       hooks.afterForward.tap(() => {
         for (const name of loaded.splice(0)) services().store.unload(name);

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { Drivers, definePlugin, Model, Models, Reference, RunConfig } from 'mooring';
+import { Collectives, Drivers, definePlugin, Model, Models, Reference, RunConfig } from 'mooring';
 import { z } from 'zod';
 import { createReloadedReference, type ReloadedReference } from './reference.ts';
 import { refuseOtherVocabulary } from './vocabulary.ts';
@@ -16,13 +16,13 @@ export const refReload = definePlugin({
   apply({ hooks, provide, options }) {
     let reloaded: ReloadedReference | undefined;
     provide(Reference, {
-      uses: { config: RunConfig, model: Model, models: Models, drivers: Drivers },
-      async create({ config, model, models, drivers }) {
+      uses: { config: RunConfig, collectives: Collectives, model: Model, models: Models, drivers: Drivers },
+      async create({ config, collectives, model, models, drivers }) {
         const folder = path.resolve(config.folder, options.model);
         const other = models.open(folder);
         const { vocabularySize } = model;
         await refuseOtherVocabulary({ folder: config.model, vocabularySize }, { folder, ...other });
-        reloaded = createReloadedReference({ ...options, folder, model: other, drivers });
+        reloaded = createReloadedReference({ ...options, folder, model: other, drivers, collectives });
         return reloaded;
       },
     });

@@ -1,4 +1,4 @@
-import type { Drivers, Model, Outputs, ParameterStorage, Pass, Reference, StoredWeights } from 'mooring';
+import type { Collectives, Drivers, Model, Outputs, ParameterStorage, Pass, Reference, StoredWeights } from 'mooring';
 import { createBlockWindow } from './block-window.ts';
 import { failure } from './errors.ts';
 
@@ -18,10 +18,11 @@ export function createReloadedReference(options: {
   readonly folder: string;
   readonly model: Model;
   readonly drivers: Drivers;
+  readonly collectives: Collectives;
   readonly offload: 'memory' | 'disk';
   readonly storage: ParameterStorage;
 }): ReloadedReference {
-  const { folder, model, drivers, offload, storage } = options;
+  const { folder, model, drivers, collectives, offload, storage } = options;
   let weights: StoredWeights | undefined;
   const window = createBlockWindow(() => ({ store, weights: weights as StoredWeights }));
   const { driver, store } = drivers.create(model, {
@@ -38,7 +39,7 @@ export function createReloadedReference(options: {
     storage,
     async load() {
       weights = await openWeights();
-      fingerprint = await weights.fingerprint();
+      fingerprint = await weights.fingerprint(collectives);
     },
     fingerprint: async () => fingerprint,
     fingerprints: async () => ({ weights: fingerprint, computation: model.computation ?? model.description }),
@@ -69,7 +70,7 @@ export function createReloadedReference(options: {
   /** At the first pass: a reference that is never asked takes no memory. */
   async function loadAll(): Promise<void> {
     if (weights === undefined) return;
-    for await (const [name, value] of weights.read(store.names)) store.load(name, value);
+    for await (const [name, value] of weights.read(store.names, store.range)) store.loadShard(name, value);
     await weights.close();
   }
 

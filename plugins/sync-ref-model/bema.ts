@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { BemaOptions } from './options.ts';
 
-/** Reads a parameter of the policy; the caller disposes it. */
+/** Reads what this rank holds of a parameter of the policy; the caller disposes it. */
 export type ReadPolicy = (name: string) => tf.Tensor;
 
 /** What is kept of one parameter. */

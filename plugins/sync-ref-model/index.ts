@@ -19,7 +19,7 @@ export const syncRefModel = definePlugin({
     // What was never trained is still equal in both, and mixing it would only take its memory twice.
     const trained = new Set<string>();
     const average = bema && new BiasCorrectedAverage(bema);
-    const readPolicy = (name: string) => services.store.read(name, 'policy');
+    const readPolicy = (name: string) => services.store.readShard(name, 'policy');
     const noteTrained = () => {
       const { store } = services;
       for (const name of store.names) if (store.isTrainable(name)) trained.add(name);

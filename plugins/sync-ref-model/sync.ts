@@ -13,7 +13,7 @@ export function moveTowardPolicy(
   alpha: number,
 ): void {
   for (const name of names) {
-    const policy = store.read(name, 'policy');
+    const policy = store.readShard(name, 'policy');
     if (alpha === 1) {
       reference.write(name, policy);
       continue;
