@@ -2,6 +2,7 @@ import { Assembly, nameOf, type Plan } from './assembly.ts';
 import { checkpointsFolder, findCheckpoint } from './checkpoint/find-checkpoint.ts';
 import { fieldsOf } from './checkpoint/identity.ts';
 import { saveState } from './checkpoint/save-state.ts';
+import { gatherTexts } from './collectives/gather-texts.ts';
 import { comingPasses } from './coming-passes.ts';
 import { type RunConfig, type RunInput, runSchema } from './config.ts';
 import { coreServices } from './defaults.ts';
@@ -16,7 +17,7 @@ import { checkOptions, type Locate, nearest } from './options.ts';
 import { sweep } from './parameters/sweep.ts';
 import type { Plugin, Services, Uses } from './plugin.ts';
 import { coreUses, countSteps, RunState, type Session } from './session.ts';
-import type { Log } from './tokens.ts';
+import type { Collectives, Log } from './tokens.ts';
 import { train } from './trainer.ts';
 
 /** What a finished run says of itself. */
@@ -110,8 +111,7 @@ export class Trainer {
     const started = performance.now();
     const assembly = this.assemble();
     const result = async () => {
-      await this.sweepOutput();
-      const session = await this.open(assembly, await findCheckpoint(resume, this.config.output, this.log));
+      const session = await this.open(assembly, resume);
       const written = await this.guarded(session);
       const { step, stopReason, record, evaluation } = session.run;
       const seconds = (performance.now() - started) / 1000;
@@ -185,6 +185,17 @@ export class Trainer {
     return assembly;
   }
 
+  /** Sweeps the output and finds the checkpoint to go on from: the first rank does it for all, which may share the disk. */
+  private async findBeginning(collectives: Collectives, resume: boolean | string): Promise<string | undefined> {
+    const find = async () => {
+      await this.sweepOutput();
+      return findCheckpoint(resume, this.config.output, this.log);
+    };
+    const own = collectives.rank === 0 ? await find() : undefined;
+    const [found] = await gatherTexts(collectives, own ?? '', 'the checkpoint to go on from');
+    return found === '' ? undefined : found;
+  }
+
   private async sweepOutput(): Promise<void> {
     const { output } = this.config;
     if (output === undefined) return;
@@ -193,8 +204,9 @@ export class Trainer {
       this.log.info({ swept }, `swept ${output}: ${swept.length} leftovers of runs that were killed`);
   }
 
-  private async open(assembly: Assembly, resumeFrom: string | undefined): Promise<Session> {
+  private async open(assembly: Assembly, resume: boolean | string): Promise<Session> {
     const services = await assembly.open(coreUses);
+    const resumeFrom = await this.findBeginning(services.collectives, resume);
     const { config, clock, engine, data } = services;
     const ledger = new Ledger(
       () => clock.now(),

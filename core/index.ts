@@ -4,6 +4,7 @@ export { checkpointFolder, checkpointSteps, checkpointsFolder } from './checkpoi
 export { readPart } from './checkpoint/read-part.ts';
 export { alone, type Payload, type Range, type Ranges, type Reduction, rangeOf } from './collectives/collectives.ts';
 export { rankFailed } from './collectives/errors.ts';
+export { gatherTexts } from './collectives/gather-texts.ts';
 export { reduce } from './collectives/reduce.ts';
 export {
   type Command,

@@ -1,3 +1,4 @@
+import { gatherTexts } from './collectives/gather-texts.ts';
 import type { RunConfig } from './config.ts';
 import { failure } from './failure.ts';
 import type { Run, Step, StepRecord } from './hook-arguments.ts';
@@ -97,13 +98,10 @@ export class RunState implements Run {
   /** Stops all ranks after the same step, if any of them was asked to. Throws RANK_FAILED. */
   async agreeOnStop(): Promise<void> {
     if (this.ranks === 1) return;
-    const own = new TextEncoder().encode(this.stopReason ?? '');
-    const ones = Array.from({ length: this.ranks }, () => 1);
-    const sizes = await this.collectives.allGather(Float32Array.of(own.length), ones, 'whether to stop');
-    if (sizes.every((size) => size === 0)) return;
-    const reasons = await this.collectives.allGather(own, [...sizes], 'why to stop');
-    const first = sizes.findIndex((size) => size > 0);
-    this.stopReason ??= new TextDecoder().decode(reasons.subarray(0, sizes[first]));
+    const reasons = await gatherTexts(this.collectives, this.stopReason ?? '', 'the reason to stop');
+    const first = reasons.find((reason) => reason !== '');
+    if (first === undefined) return;
+    this.stopReason = first;
     this.controller.abort(this.stopReason);
   }
 

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import path from 'node:path';
 import type { Session } from '../session.ts';
 import { readVersion } from '../version.ts';
 import type { State } from './state-file.ts';
@@ -40,8 +39,7 @@ export function modeOf({ config, engine, run }: Pick<Session, 'config' | 'engine
 }
 
 /** All that decides what a run does, but for what is in files: the ranks of one run have it in common. */
-export function fieldsOf(session: Session): Fields {
-  const { config, data, engine, evaluationData, model, plugins, resumeFrom } = session;
+export function fieldsOf({ config, data, engine, evaluationData, model, plugins }: Session): Fields {
   const chosen = plugins.filter(({ definition }) => definition.name !== 'core');
   return flatten({
     version: readVersion(),
@@ -51,7 +49,6 @@ export function fieldsOf(session: Session): Fields {
     data: data.fingerprint,
     evalData: evaluationData?.fingerprint ?? 'none',
     output: config.output === undefined ? 'none' : 'a folder',
-    resume: resumeFrom === undefined ? 'no' : path.basename(resumeFrom),
     train: config.train,
     plugins: chosen.map(({ definition }) => definition.name),
     ...Object.fromEntries(chosen.map(({ definition, options }) => [definition.name, options ?? {}])),

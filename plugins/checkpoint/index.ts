@@ -34,13 +34,14 @@ export const checkpoint = definePlugin({
       best = readPart(parts, 'checkpoint', 1, z.object({ best: bestSchema.optional() }))?.json.best;
       onDisk = best;
     });
-    hooks.trainBegin.tap(async ({ run: { config, step } }) => {
+    hooks.trainBegin.tap(async ({ run: { config, step, rank } }) => {
       if (config.output === undefined) throw failure('CHECKPOINT_NO_OUTPUT', {});
       if (judged !== undefined && services.evaluationData === undefined) {
         const details = { reason: 'an evaluation gives, and there is no evaluation data', known: 'its figures' };
         throw failure('CHECKPOINT_BEST_UNKNOWN', { figure: judged.figure, ...details });
       }
       done = step;
+      if (rank > 0) return; // ranks may share the disk
       // one that goes on from a checkpoint elsewhere has none of its own here
       const isFromHere = existsSync(checkpointFolder(config.output, step));
       const aside = await setLaterAside(config.output, isFromHere ? step : 0);
@@ -82,7 +83,7 @@ export const checkpoint = definePlugin({
       }
       onDisk = best;
       log.debug({ step: run.step, folder }, `saved ${folder}`);
-      await prune(output, { keepLast, best: best?.step });
+      if (run.rank === 0) await prune(output, { keepLast, best: best?.step });
     }
   },
 });

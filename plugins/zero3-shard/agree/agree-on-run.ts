@@ -1,7 +1,6 @@
-import type { Collectives, Run } from 'mooring';
+import { type Collectives, gatherTexts, type Run } from 'mooring';
 import { failure } from './errors.ts';
 import { digestsOf } from './file-digests.ts';
-import { gatherTexts } from './gather-texts.ts';
 
 /** Fields as text. */
 type Fields = Readonly<Record<string, string>>;
