@@ -1,4 +1,5 @@
 import { alone, Collectives, Driver, Drivers, definePlugin, Model, ParameterStore } from 'mooring';
+import { agreeOnRun } from './agree/agree-on-run.ts';
 import { BlockParameters } from './gather/block-parameters.ts';
 import { createGatherWindows } from './gather/gather-windows.ts';
 import { ResidentPolicy } from './gather/resident-policy.ts';
@@ -13,6 +14,7 @@ export { ShardingStatistics } from './statistics.ts';
 export const zero3Shard = definePlugin({
   name: 'zero3-shard',
   apiVersion: 1,
+  isObserver: true, // a run goes on with any number of ranks, and without any
   options: optionsSchema,
   uses: { model: Model, collectives: Collectives, statistics: ShardingStatistics },
   apply({ hooks, options, provide, decorate, services, log }) {
@@ -48,6 +50,7 @@ export const zero3Shard = definePlugin({
       create: (inner, { collectives }) => sharded(inner, collectives),
     });
 
+    hooks.setup.tap(({ run }) => agreeOnRun(services.collectives, run), { before: 'metrics?' });
     windowsOf(() => store as ShardedStore).tap(hooks);
     if (isWholeResident) {
       const gather = () => residents.gather(services.model, store as ShardedStore, parameters.of);

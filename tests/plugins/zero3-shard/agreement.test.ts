@@ -9,9 +9,10 @@ import { preferenceData } from 'mooring/plugins/preference-data';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { sft } from 'mooring/plugins/sft';
 import { tokenizer } from 'mooring/plugins/tokenizer';
+import { zero3Shard } from 'mooring/plugins/zero3-shard';
 import { givenRanks, inRanks } from 'mooring/testing';
 import { z } from 'zod';
-import { agreeOn, agreeOnRun } from '../../../plugins/zero3-shard/agree/agree-on-run.ts';
+import { agreeOn } from '../../../plugins/zero3-shard/agree/agree-on-run.ts';
 import { plugin, quiet } from '../../core/support.ts';
 import { fixture } from '../causal-lm/support.ts';
 
@@ -79,15 +80,22 @@ test('every field that differs is said, with each value and the ranks that have 
 /** How a run of a rank ended, and whether it came to read weights. */
 async function endOf({ train, plugins, ...files }: Settings, collectives: Collectives) {
   let hadWeights = false;
-  const agreeing = plugin('agreeing', ({ hooks }) => {
-    hooks.setup.tap(({ run }) => agreeOnRun(collectives, run));
+  const watching = plugin('watching', ({ hooks }) => {
     hooks.modelDefined.tap(() => {
       hadWeights = true;
     });
   });
   const settings = { steps: 1, engine: 'wasm', batchSize: 1, maxLength: 40, ...train } as const;
   const error = await createTrainer({ ...files, train: settings }, { log: quiet })
-    .use(causalLm(), tokenizer(), preferenceData(), ...plugins, agreeing, givenRanks(collectives))
+    .use(
+      causalLm(),
+      tokenizer(),
+      preferenceData(),
+      ...plugins,
+      zero3Shard(),
+      givenRanks(collectives, 'zero3-shard'),
+      watching,
+    )
     .train()
     .then(
       () => undefined,
