@@ -38,6 +38,7 @@ export function givenRanks(collectives: Collectives, replaces?: string): Plugin 
   return definePlugin({
     name: 'given-ranks',
     apiVersion: 1,
+    isObserver: true,
     apply: ({ provide }) =>
       provide(Tokens.Collectives, {
         uses: {},

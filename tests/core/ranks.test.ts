@@ -1,6 +1,10 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect, test } from '@jest/globals';
-import { definePlugin, type StepRecord } from 'mooring';
+import { checkpointFolder, definePlugin, type StepRecord } from 'mooring';
 import { givenRanks, inRanks, toyRun } from 'mooring/testing';
+import { stopOnSignal } from '../../core/cli/interrupt.ts';
 
 test('reduces in the order of the ranks, and gathers what each has', async () => {
   const found = await inRanks(3, async ({ rank, allGather, reduceScatter, allReduce, broadcast }) => ({
@@ -66,4 +70,42 @@ test('a stop that one rank was asked for ends all after the same step', async ()
     return [steps, stopReason];
   });
   expect(ends).toEqual([2, 2, 2].map((steps) => [steps, 'enough']));
+});
+
+test('Ctrl-C on the first rank ends all after the same step', async () => {
+  const interrupt = definePlugin({
+    name: 'interrupt',
+    apiVersion: 1,
+    ranks: 'first',
+    apply: ({ hooks }) => hooks.stepBegin.tap(({ step }) => void (step.index === 2 && process.emit('SIGINT'))),
+  });
+  const ends = await inRanks(3, async (collectives) => {
+    const { trainer } = toyRun([interrupt(), givenRanks(collectives)]);
+    const isFirst = collectives.rank === 0;
+    const interruption = isFirst && stopOnSignal((reason) => trainer.requestStop(reason), { tell() {} });
+    const { steps, stopReason } = await trainer.train();
+    if (interruption) interruption.dispose();
+    return [steps, stopReason];
+  });
+  expect(ends).toEqual([2, 2, 2].map((steps) => [steps, 'Ctrl-C']));
+});
+
+test('the first rank finds the checkpoint that all go on from', async () => {
+  const output = mkdtempSync(path.join(tmpdir(), 'mooring-ranks-'));
+  const saving = definePlugin({
+    name: 'saving',
+    apiVersion: 1,
+    isObserver: true,
+    apply: ({ hooks }) => hooks.trainEnd.tap(({ run }) => run.saveState(checkpointFolder(output, run.step))),
+  });
+  await toyRun([saving()], { steps: 2 }, output).trainer.train();
+  mkdirSync(checkpointFolder(output, 3)); // of a run that died before there was anything in it
+  const whole = await toyRun([], { steps: 4 }).trainer.train();
+  const resumed = await inRanks(3, async (collectives) => {
+    const { trainer, logged } = toyRun([givenRanks(collectives)], { steps: 4 }, output);
+    const { record } = await trainer.train({ resume: true });
+    return { record, passedOver: logged.filter(({ message }) => message.includes('passed over')).length };
+  });
+  expect(resumed).toEqual([1, 0, 0].map((passedOver) => ({ record: whole.record, passedOver })));
+  rmSync(output, { recursive: true });
 });
