@@ -1,10 +1,12 @@
-import { alone, Collectives, Driver, Drivers, definePlugin, Model, ParameterStore } from 'mooring';
+import { tmpdir } from 'node:os';
+import { alone, Collectives, Driver, Drivers, definePlugin, Model, ParameterStore, RunConfig } from 'mooring';
 import { agreeOnRun } from './agree/agree-on-run.ts';
 import { BlockParameters } from './gather/block-parameters.ts';
 import { createGatherWindows } from './gather/gather-windows.ts';
 import { ResidentPolicy } from './gather/resident-policy.ts';
 import { optionsSchema } from './options.ts';
 import { createShardedStore, type ShardedStore } from './sharded-store.ts';
+import { createFileSharing, FileSharing } from './share/file-sharing.ts';
 import { splitDriver } from './split/split-driver.ts';
 import { createCounters, ShardingStatistics, summaryOf } from './statistics.ts';
 
@@ -34,6 +36,20 @@ export const zero3Shard = definePlugin({
 
     provide(Collectives, { uses: {}, create: () => alone });
     provide(ShardingStatistics, { uses: {}, create: () => counters });
+    provide(FileSharing, {
+      uses: { collectives: Collectives },
+      create: ({ collectives }) => createFileSharing(collectives, log),
+    });
+    decorate(RunConfig, {
+      uses: { sharing: FileSharing },
+      async create(config, { sharing }) {
+        const folder = config.output ?? tmpdir();
+        const model = await sharing.find(config.model, folder);
+        const data = await sharing.find(config.data, folder);
+        const evalData = await sharing.find(config.evalData, folder);
+        return { ...config, model, data, evalData };
+      },
+    });
     decorate(ParameterStore, {
       uses: { collectives: Collectives },
       create(inner, { collectives }) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
-import { filesOf } from './files-of.ts';
+import { filesOf } from '../share/files-of.ts';
 
 const headBytes = 2 ** 20;
 const samples = 256;
