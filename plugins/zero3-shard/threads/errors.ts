@@ -1,0 +1,20 @@
+import { defineErrors } from 'mooring';
+
+/** What can go wrong where ranks are worker threads. */
+export const failure = defineErrors({
+  COLLECTIVE_TOO_LARGE: {
+    fact: 'A collective was to carry {bytes} bytes from one rank, and threads share at most {most} at a time.',
+    consequence: 'It cannot be carried out.',
+    remedy: 'Use more ranks, or `transport: mpi`, which splits what is large.',
+  },
+  RANKS_CHANGED: {
+    fact: 'This process runs {running} ranks as threads, and a second run in it asks for {ranks}.',
+    consequence: 'Threads run the same program as the first rank from its beginning, so their number is settled.',
+    remedy: 'Use the same number of ranks in all runs of a program, or start another process.',
+  },
+  RANKS_NEED_MAIN: {
+    fact: 'The ranks of a run were to be started {where}.',
+    consequence: 'They run the same program as the first rank, and it is not known which one that is.',
+    remedy: 'Start the program from a file, as in `node main.js`, and train in its main thread; or use one rank.',
+  },
+});

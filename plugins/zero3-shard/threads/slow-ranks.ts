@@ -1,0 +1,54 @@
+import type { Log } from 'mooring';
+
+/** Time, to be given by a test. */
+export interface Timers {
+  /** Milliseconds, from any fixed point. */
+  now(): number;
+  /** Does something after so many milliseconds, unless what it returns is called. */
+  after(milliseconds: number, act: () => void): () => void;
+}
+
+/** How long ranks are waited for before it is said; then twice as long, and so on. */
+const firstMilliseconds = 10_000;
+
+/** Says which ranks are waited for, for how long and for what, where that takes long. */
+export class SlowRanks {
+  private readonly rank: number;
+  private readonly log: Log;
+  private readonly timers: Timers;
+
+  constructor(rank: number, log: Log, timers: Timers = realTimers) {
+    this.rank = rank;
+    this.log = log;
+    this.timers = timers;
+  }
+
+  /** Watches one wait, until what it returns is called. `missing` are the ranks that it is for. */
+  watch(of: string, missing: () => readonly number[]): () => void {
+    const since = this.timers.now();
+    const later = (milliseconds: number): (() => void) =>
+      this.timers.after(milliseconds, () => {
+        this.report(of, missing(), Math.round((this.timers.now() - since) / 1000));
+        stop = later(2 * milliseconds);
+      });
+    let stop = later(firstMilliseconds);
+    return () => stop();
+  }
+
+  private report(of: string, missing: readonly number[], seconds: number): void {
+    // of those that wait, the first speaks for all
+    const isFirst = missing.filter((rank) => rank < this.rank).length === this.rank;
+    if (!isFirst || missing.length === 0) return;
+    const who = `${missing.length === 1 ? 'rank' : 'ranks'} ${missing.join(', ')}`;
+    this.log.warn({ of, missing, seconds }, `waiting for ${who} for ${seconds} s now, in ${of}`);
+  }
+}
+
+const realTimers: Timers = {
+  now: () => performance.now(),
+  after(milliseconds, act) {
+    // it also keeps the process alive: waiting on shared memory alone does not
+    const timer = setTimeout(act, milliseconds);
+    return () => clearTimeout(timer);
+  },
+};
