@@ -3,7 +3,15 @@ import { failure } from './failure.ts';
 import { Hooks } from './hooks/registry.ts';
 import { type HookName, hookNames, hookTable } from './lifecycle.ts';
 import { checkOptions } from './options.ts';
-import { apiVersion, type ChosenPlugin, type Plugin, type PluginContext, type Services, type Uses } from './plugin.ts';
+import {
+  apiVersion,
+  type ChosenPlugin,
+  optional,
+  type Plugin,
+  type PluginContext,
+  type Services,
+  type Uses,
+} from './plugin.ts';
 import { type Decorated, type Need, needed, type Provided, providersOf } from './providers.ts';
 import { Collectives, type Log } from './tokens.ts';
 
@@ -49,6 +57,8 @@ export class Assembly {
   /** Resolves every service that a plugin, or the core, uses. */
   async open<Used extends Uses>(core: Used): Promise<Services<Used>> {
     this.container = new ServiceContainer(this.provided, this.decorated, [
+      // the ranks come first: they divide the machine before an engine takes all of it, and must hear of what fails later
+      { asker: 'The core', uses: { collectives: optional(Collectives) } },
       ...this.needs,
       { asker: 'The core', uses: core },
     ]);
@@ -57,6 +67,12 @@ export class Assembly {
     for (const { definition } of (collectives?.rank ?? 0) > 0 ? this.chosen : [])
       if (definition.ranks === 'first') this.hooks.runner.silenced.add(definition.name);
     return this.container.servicesOf(core);
+  }
+
+  /** Tells other ranks that this one has failed. */
+  abort(error: unknown): void {
+    const collectives = this.container?.servicesOf({ collectives: Collectives }).collectives;
+    collectives?.abort(error instanceof Error ? error.message : String(error));
   }
 
   /** Disposes the services, last made first. */

@@ -117,7 +117,7 @@ export class Trainer {
       const seconds = (performance.now() - started) / 1000;
       return { steps: step, seconds, stopReason, record, evaluation, written };
     };
-    return this.closing(result, () => assembly.close());
+    return this.opened(assembly, result);
   }
 
   /**
@@ -138,7 +138,7 @@ export class Trainer {
       await loadModel(services, assembly.hooks.call);
       return body(services);
     };
-    return this.closing(result, () => assembly.close());
+    return this.opened(assembly, result);
   }
 
   private async guarded(session: Session): Promise<string[]> {
@@ -154,6 +154,16 @@ export class Trainer {
         throw error;
       });
     return this.closing(reported, () => hooks.teardown({ run }));
+  }
+
+  /** Runs `body` with services, which are closed after it; where it fails, other ranks hear of it. */
+  private opened<Result>(assembly: Assembly, body: () => Promise<Result>): Promise<Result> {
+    const heard = () =>
+      body().catch((error) => {
+        assembly.abort(error);
+        throw error;
+      });
+    return this.closing(heard, () => assembly.close());
   }
 
   /** Runs `body`, then `close` whatever happened; what `close` throws does not take the place of what `body` threw. */

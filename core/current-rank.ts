@@ -1,6 +1,6 @@
 import { isMainThread, workerData } from 'node:worker_threads';
 
-/** What a thread that runs a rank of its own is told of it, as `workerData.mooring`. */
+/** What a thread that is one of several ranks finds as `workerData.mooring`. */
 export interface ThreadRank {
   readonly rank: number;
   readonly ranks: number;
@@ -12,9 +12,13 @@ export function threadRank(): ThreadRank | undefined {
 }
 
 /**
- * Which rank runs this program, as whoever started it says: 0 where nobody does. For what comes before a run has
- * Collectives, such as what the command line prints.
+ * Which rank runs this program, as the one who started it says: 0 where nobody does. It is for what comes before a run
+ * has its Collectives, such as what the command line prints.
  */
-export function currentRank(): number {
-  return threadRank()?.rank ?? 0;
+export function currentRank(variables: NodeJS.ProcessEnv = process.env): number {
+  const rank = threadRank()?.rank ?? launchers.map((name) => variables[name]).find((value) => value !== undefined);
+  return Number(rank ?? 0);
 }
+
+/** Of Open MPI, and of what else starts processes for MPI. */
+const launchers = ['OMPI_COMM_WORLD_RANK', 'PMIX_RANK', 'PMI_RANK'];

@@ -1,5 +1,6 @@
 import pino from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { currentRank } from './current-rank.ts';
 import type { Log } from './tokens.ts';
 
 /** Levels by how much they say. */
@@ -7,9 +8,10 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /**
  * The default log: messages for people on standard error, one line each, so that standard output stays for results.
- * Details are for programs; they are printed only at level `debug`.
+ * Details are for programs; they are printed only at level `debug`. Ranks other than the first say errors only, unless
+ * they are given a level.
  */
-export function createLog(level: LogLevel = 'info'): Log {
+export function createLog(level: LogLevel = currentRank() === 0 ? 'info' : 'error'): Log {
   const format = prettyFactory({
     ignore: 'pid,hostname,time,level',
     hideObject: level !== 'debug',

@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { currentRank, threadRank } from '../current-rank.ts';
 import { printError } from './print-error.ts';
 import { buildProgram } from './program.ts';
 
@@ -10,7 +11,8 @@ export interface Terminal {
 
 /**
  * Runs the command line and returns its exit code: 0 when all is well, 1 for an error that its message explains, 2 for
- * wrong usage, 130 or 143 for a run that a signal stopped after saving.
+ * wrong usage, 130 or 143 for a run that a signal stopped after saving. A rank in a thread of its own throws the error
+ * instead, so that whoever started it hears of it; only the first rank writes results.
  */
 export async function runCommandLine(args: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
   let exitCode = 0;
@@ -21,6 +23,7 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
+    if (threadRank() !== undefined) throw error;
     // commander has written its own message
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const isDebug = args.includes('--debug') || Boolean(process.env.MOORING_DEBUG);
@@ -33,5 +36,6 @@ function processTerminal(): Terminal {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
-  return { out: (text) => void process.stdout.write(text), err: (text) => void process.stderr.write(text) };
+  const out = (text: string) => void (currentRank() === 0 && process.stdout.write(text));
+  return { out, err: (text) => void process.stderr.write(text) };
 }

@@ -11,7 +11,7 @@ export async function runPluginCommand(
   { isDebug, terminal }: { readonly isDebug: boolean; readonly terminal: Terminal },
 ): Promise<void> {
   const { definition } = await loadOurs(plugin);
-  const log = createLog(isDebug ? 'debug' : 'info');
+  const log = createLog(isDebug ? 'debug' : undefined);
   const found = definition.commands?.find((each) => each.name === command);
   await found?.run(given, {
     log,

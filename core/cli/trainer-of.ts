@@ -23,7 +23,7 @@ export async function trainerOf(
   const plugins = await loadPlugins(runFile);
   // only now, since it brings the tensor library: a mistake in the run file is told at once
   const { createTrainer } = await import('../create-trainer.ts');
-  const log = createLog(options.isDebug ? 'debug' : 'info');
+  const log = createLog(options.isDebug ? 'debug' : undefined);
   const trainer = createTrainer(
     { ...runFile.input, ...(output === undefined ? {} : { output }) },
     { log, locate: runFile.locate },
