@@ -1,0 +1,109 @@
+import path from 'node:path';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import type { Collectives, Log } from 'mooring';
+import { rankFailed } from 'mooring';
+import { mostBytes } from './calls.ts';
+import { type MpiEnvironment, mpiEnvironment } from './environment.ts';
+import { failure } from './errors.ts';
+import { MpiCollectives } from './mpi-collectives.ts';
+import type { Flaw, Order, Reply } from './orders.ts';
+import type { ThreadData } from './thread.ts';
+
+/** What may be set where ranks meet by MPI. */
+export interface MpiOptions {
+  readonly log: Log;
+  /** Where this process stands, by default as its environment says. */
+  readonly environment?: MpiEnvironment | undefined;
+  /** The most bytes in a call of MPI, which counts in C's `int`. */
+  readonly mostBytes?: number;
+  /** After how long a rank says what it waits for: 10 seconds. */
+  readonly slowAfterMs?: number;
+  /** How long the others get to end by themselves once a rank failed, before MPI ends them: 5 seconds. */
+  readonly graceMs?: number;
+}
+
+/**
+ * Meets the other processes that `mpirun` started; resolves when all of them are there. A thread of its own talks to MPI,
+ * and ends it before the process ends. Throws MPI_NOT_LAUNCHED, MPI_LIBRARY_MISSING, MPI_WORLD_DIFFERS and MPI_FAILED.
+ */
+export async function connectMpi(options: MpiOptions): Promise<Collectives> {
+  const environment = options.environment ?? mpiEnvironment();
+  if (environment === undefined) throw failure('MPI_NOT_LAUNCHED', {});
+  const { port1: port, port2 } = new MessageChannel();
+  const posted = shared();
+  const ended = shared();
+  const { rank, ranks } = environment;
+  const data: ThreadData = {
+    port: port2,
+    environment,
+    settings: {
+      rank,
+      ranks,
+      mostBytes: options.mostBytes ?? mostBytes,
+      slowAfterMs: options.slowAfterMs ?? 10_000,
+      graceMs: options.graceMs ?? 5000,
+      posted,
+    },
+    ended,
+  };
+  const thread = startThread(data);
+  const post = (order: Order) => {
+    port.postMessage(order);
+    Atomics.add(posted, 0, 1);
+    Atomics.notify(posted, 0);
+  };
+  const { address } = await import('koffi');
+  const collectives = new MpiCollectives({ rank, ranks, mostBytes: data.settings.mostBytes, post, address });
+  await new Promise<void>((resolve, reject) => {
+    const isBroken = (flaw: Flaw) => {
+      Atomics.store(ended, 0, 1);
+      reject(errorOf(flaw));
+      collectives.breakAll(errorOf(flaw));
+    };
+    thread.on('error', (error) =>
+      isBroken({ code: 'MPI_FAILED', details: { call: 'The thread', library: 'MPI', reason: error.message } }),
+    );
+    port.on('message', (reply: Reply) => {
+      if (reply.kind === 'ready') resolve();
+      else if (reply.kind === 'broken') isBroken(reply.flaw);
+      else if (reply.kind === 'slow') sayWhatIsSlow(options.log, reply);
+      else collectives.settle(reply.id, reply.kind === 'failed' ? errorOf(reply.flaw) : undefined);
+    });
+  });
+  // from here on, what waits for the other ranks keeps the process alive, and nothing else does
+  thread.unref();
+  collectives.keepAlive = (isWaiting) => (isWaiting ? port.ref() : port.unref());
+  port.unref();
+  process.on('uncaughtExceptionMonitor', (error) => collectives.abort(error.message));
+  process.on('exit', (code) => {
+    post({ kind: 'finish', code });
+    Atomics.wait(ended, 0, 0);
+  });
+  return collectives;
+}
+
+function shared(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4));
+}
+
+/** From source, a thread has to be told how to read TypeScript; from the package it has nothing to read. */
+function startThread(data: ThreadData): Worker {
+  const extension = path.extname(import.meta.url);
+  const execArgv = extension === '.ts' ? ['--import', import.meta.resolve('mooring/register')] : [];
+  return new Worker(new URL(`./thread${extension}`, import.meta.url), {
+    workerData: data,
+    transferList: [data.port],
+    execArgv,
+  });
+}
+
+function errorOf({ code, details }: Flaw): Error {
+  if (code === 'RANK_FAILED') return rankFailed(Number(details.rank), String(details.cause), String(details.awaited));
+  return failure(code, details as never);
+}
+
+function sayWhatIsSlow(log: Log, { of, seconds, missing }: Reply & { kind: 'slow' }): void {
+  const who = missing.length > 1 ? `Ranks ${missing.join(', ')} have` : `Rank ${missing[0]} has`;
+  const why = missing.length === 0 ? 'All ranks have come to it' : `${who} not come to it`;
+  log.warn({ of, seconds, missing }, `Waited ${seconds} s in "${of}". ${why}; it goes on waiting.`);
+}
