@@ -27,7 +27,7 @@ function section(name: string, shapes: Shapes): string {
   // what is not sharded runs on one rank, whose table comes first
   const rows = advices.flatMap((advice, at) => {
     const sharded = new Set(
-      advice.assessments.filter((one) => one.mechanism.isSharded).map((one) => one.mechanism.name),
+      advice.assessments.filter((one) => one.mechanism.stage > 0).map((one) => one.mechanism.name),
     );
     const [head, ...lines] = tableOf(advice);
     const told = lines.filter(([mechanism = '']) => (at === 0) !== sharded.has(mechanism));

@@ -56,7 +56,7 @@ function assess(question: Question, mechanism: Mechanism): Assessment {
   const bytes = predictMemory(shapes, setting);
   return {
     mechanism,
-    ranks: mechanism.isSharded ? question.ranks : 1,
+    ranks: mechanism.stage > 0 ? question.ranks : 1,
     bytes,
     time: predictSeconds(shapes, setting) / predictSeconds(shapes, full),
     obstacles: obstaclesOf(question, mechanism, bytes),
@@ -66,10 +66,11 @@ function assess(question: Question, mechanism: Mechanism): Assessment {
 
 function obstaclesOf(
   { shapes, referenceShapes, memory, ranks }: Question,
-  { reference, isSharded }: Mechanism,
+  { reference, stage }: Mechanism,
   { resident }: MemoryPrediction,
 ): string[] {
   const obstacles: string[] = [];
+  const isSharded = stage > 0;
   if (isSharded && ranks < 2) obstacles.push('One rank has nobody to share with.');
   if (resident > memory) {
     const each = isSharded ? 'Each rank' : 'It';

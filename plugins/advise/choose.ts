@@ -27,10 +27,10 @@ export function choose(question: Question, assessments: readonly Assessment[]): 
   const leastRanks = fewestRanks(question);
   const first = (kind: (one: Assessment) => boolean) =>
     assessments.find((one) => kind(one) && one.obstacles.length === 0);
-  const isFull = ({ mechanism }: Assessment) => mechanism.trains === 'all' && !mechanism.isSharded;
+  const isFull = ({ mechanism }: Assessment) => mechanism.trains === 'all' && mechanism.stage === 0;
   const hasCopy = (one: Assessment) => isFull(one) && ['clone', 'reload-memory'].includes(one.mechanism.reference);
-  const sharded = first(({ mechanism }) => mechanism.isSharded);
-  const adapters = first(({ mechanism }) => mechanism.trains === 'adapters' && !mechanism.isSharded);
+  const sharded = first(({ mechanism }) => mechanism.stage > 0);
+  const adapters = first(({ mechanism }) => mechanism.trains === 'adapters' && mechanism.stage === 0);
   const withCopy = first(hasCopy);
   const withoutCopy = first(isFull);
   const memory = formatBytes(question.memory);
@@ -76,7 +76,7 @@ function fewestRanks(question: Question): number | undefined {
   const fits = (ranks: number) =>
     mechanisms.some((mechanism) => {
       const isOther = question.referenceShapes !== undefined && !mechanism.reference.startsWith('reload');
-      if (!mechanism.isSharded || isOther) return false;
+      if (mechanism.stage === 0 || isOther) return false;
       return predictMemory(question.shapes, { ...question, mechanism, ranks }).resident <= question.memory;
     });
   let most = 2;

@@ -10,14 +10,15 @@ export interface Mechanism {
   readonly reference: 'clone' | 'reload-memory' | 'reload-disk' | 'cached' | 'adapters-off' | 'adapter-snapshot';
   /** Bytes that a number of the reference takes. */
   readonly referenceBytes: 2 | 4;
-  readonly isSharded: boolean;
+  /** What is split among ranks: 0 nothing, 1 the optimizer's state, 2 gradients too, 3 parameters and references too. */
+  readonly stage: 0 | 1 | 2 | 3;
   /** What it would refuse whatever the memory, as a sentence. */
   readonly refuses: string;
 }
 
-const full = { trains: 'all', baseBytes: 4, referenceBytes: 4, isSharded: false } as const;
+const full = { trains: 'all', baseBytes: 4, referenceBytes: 4, stage: 0 } as const;
 const adapter = { ...full, trains: 'adapters' } as const;
-const sharded = { ...full, isSharded: true } as const;
+const sharded = { ...full, stage: 3 } as const;
 
 const anything = 'Nothing.';
 const vocabulary = 'A model with another vocabulary than that of the policy.';
@@ -108,11 +109,27 @@ export const mechanisms: readonly Mechanism[] = [
   {
     ...sharded,
     ...adapter,
-    isSharded: true,
+    stage: 3,
     name: 'ZeRO-3, LoRA, adapters off, base in bf16',
     plugins: { ...shard, ...lora(packed) },
     reference: 'adapters-off',
     baseBytes: 2,
     refuses: trained,
+  },
+  {
+    ...full,
+    stage: 2,
+    name: 'ZeRO-2, clone',
+    plugins: { 'zero3-shard': { stage: 2 }, ...clone },
+    reference: 'clone',
+    refuses: anything,
+  },
+  {
+    ...full,
+    stage: 1,
+    name: 'ZeRO-1, clone',
+    plugins: { 'zero3-shard': { stage: 1 }, ...clone },
+    reference: 'clone',
+    refuses: anything,
   },
 ];

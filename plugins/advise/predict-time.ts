@@ -1,5 +1,6 @@
+import { adapterNumbers } from './adapters.ts';
 import type { Mechanism } from './mechanisms.ts';
-import { adapterNumbers, type Setting } from './predict-memory.ts';
+import type { Setting } from './predict-memory.ts';
 import type { Shapes } from './shapes.ts';
 import { countRows } from './workload.ts';
 
@@ -12,7 +13,7 @@ export const speed = { operationsPerSecond: 130e9, secondsPerTrainedNumber: 1.3e
 
 /** Seconds of a step at these speeds. A sharded one shares its rows; what its ranks say to each other is not in it. */
 export function predictSeconds(shapes: Shapes, { mechanism, workload, running, ranks, adapterRank }: Setting): number {
-  const spread = mechanism.isSharded ? ranks : 1;
+  const spread = mechanism.stage > 0 ? ranks : 1;
   const { tokens, scores, targets } = countRows(workload);
   const { sizes, vocabularySize, blocks } = shapes;
   const linears = blocks.filter(({ kind }) => kind === 'layer').flatMap(({ modules }) => modules);

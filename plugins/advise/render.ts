@@ -1,7 +1,16 @@
 import type { Advice, Assessment } from './advice.ts';
 import { formatBytes } from './byte-count.ts';
 
-const columns = ['weights', 'gradients', 'optimizer', 'reference', 'activations', 'tensors', 'resident'] as const;
+const columns = [
+  'weights',
+  'gradients',
+  'optimizer',
+  'reference',
+  'activations',
+  'live',
+  'tensors',
+  'resident',
+] as const;
 
 /** The rows of the table, its head first; a row for each mechanism. */
 export function tableOf({ assessments, choice }: Advice): string[][] {

@@ -20,6 +20,8 @@ export interface Shapes {
 export interface BlockShape {
   readonly kind: Block['kind'];
   readonly parameters: number;
+  /** Numbers of each of its parameters. */
+  readonly sizes: readonly number[];
   /** Sizes of its linears and embeddings. */
   readonly modules: readonly {
     readonly kind: 'linear' | 'embedding';
@@ -49,6 +51,7 @@ export function shapesOf({ description, vocabularySize, sizes, parameters, block
     blocks: blocks.map((block) => ({
       kind: block.kind,
       parameters: Object.values(block.parameters).reduce((sum, name) => sum + numbers(name), 0),
+      sizes: Object.values(block.parameters).map(numbers),
       modules: Object.keys(block.modules).map((name) => moduleOf(block, name)),
     })),
     isTied: namesOf('head').some((name) => embedded.includes(name)),

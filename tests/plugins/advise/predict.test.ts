@@ -1,9 +1,12 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { rangeOf } from 'mooring';
 import { mechanisms } from '../../../plugins/advise/mechanisms.ts';
-import { predictMemory, shardOf } from '../../../plugins/advise/predict-memory.ts';
+import { predictMemory } from '../../../plugins/advise/predict-memory.ts';
 import { predictSeconds } from '../../../plugins/advise/predict-time.ts';
+import { shardingDefaults, shareOf } from '../../../plugins/advise/sharding.ts';
 import { countRows } from '../../../plugins/advise/workload.ts';
+import { optionsSchema } from '../../../plugins/zero3-shard/options.ts';
 import { decoder, mechanism, setting, workload } from './support.ts';
 
 const sizes = fc.record({
@@ -23,7 +26,7 @@ const running = fc.record({
   recompute: fc.constantFrom('none' as const, 'block' as const),
 });
 const asked = fc.record({ mechanism: fc.constantFrom(...mechanisms), workload: work, running });
-const unsharded = asked.filter(({ mechanism }) => !mechanism.isSharded);
+const unsharded = asked.filter(({ mechanism }) => mechanism.stage === 0);
 
 test('bytes and time grow with pairs, with tokens and with layers', () => {
   fc.assert(
@@ -48,28 +51,75 @@ test('bytes and time grow with pairs, with tokens and with layers', () => {
   );
 });
 
-test('what ranks hold of a whole adds up to it, and the first holds most', () => {
+test('the share of a rank is the most that any holds, and small parameters are whole', () => {
   fc.assert(
-    fc.property(fc.nat(1e6), fc.integer({ min: 1, max: 300 }), (numbers, ranks) => {
-      const shares = Array.from({ length: ranks }, (_, rank) => shardOf(numbers, ranks, rank));
-      expect(shares.reduce((sum, each) => sum + each, 0)).toBe(numbers);
-      expect(Math.max(...shares)).toBe(shares[0]);
+    fc.property(fc.nat(1e6), fc.integer({ min: 1, max: 300 }), fc.nat(1000), (numbers, ranks, persistenceThreshold) => {
+      const parts = Array.from({ length: ranks }, (_, rank) => rangeOf(numbers, rank, ranks));
+      const most = Math.max(...parts.map(({ begin, end }) => end - begin));
+      const isWhole = numbers <= persistenceThreshold;
+      // of an odd number of them the last has one less, which is not seen
+      const share = shareOf(numbers, { ranks, persistenceThreshold });
+      expect(share - (isWhole ? numbers : most)).toBeGreaterThanOrEqual(0);
+      expect(share - (isWhole ? numbers : most)).toBeLessThanOrEqual(isWhole ? 0 : 1);
     }),
   );
 });
 
-test('sharded, the bytes of weights, optimizer and reference times the ranks are the whole, up to one number a block', () => {
-  const [whole, parts] = [mechanism('full, clone'), mechanism('ZeRO-3, clone')];
+test('options that are not given are those of zero3-shard', () => {
+  expect(optionsSchema.parse({})).toMatchObject(shardingDefaults);
+});
+
+const sharded = mechanisms.filter(({ stage }) => stage > 0);
+const manyRanks = fc.integer({ min: 2, max: 300 });
+
+test('sharded, the bytes of what is split times the ranks are the whole, up to two numbers a parameter', () => {
+  const whole = mechanism('full, clone');
   fc.assert(
-    fc.property(sizes, fc.integer({ min: 1, max: 300 }), (of, ranks) => {
-      const all = predictMemory(decoder(of), setting({ mechanism: whole }));
-      const one = predictMemory(decoder(of), setting({ mechanism: parts, ranks }));
-      for (const part of ['weights', 'optimizer', 'reference'] as const) {
-        const rounding = 8 * (of.layers + 3) * ranks;
-        expect(Math.abs(one[part] * ranks - all[part])).toBeLessThanOrEqual(rounding);
-      }
+    fc.property(sizes, manyRanks, fc.constantFrom(...sharded), (of, ranks, part) => {
+      fc.pre(part.trains === 'all' && part.reference === 'clone');
+      const shapes = decoder(of);
+      const all = predictMemory(shapes, setting({ mechanism: whole }));
+      const one = predictMemory(shapes, setting({ mechanism: part, ranks, sharding: { persistenceThreshold: 0 } }));
+      const rounding = 4 * 2 * (9 * of.layers + 3) * ranks;
+      const close = (bytes: number, expected: number, factor: number) =>
+        expect(Math.abs(bytes * ranks - expected)).toBeLessThanOrEqual(factor * rounding);
+      close(one.optimizer, all.optimizer, 2);
+      close(one.reference, (all.reference * part.referenceBytes) / 4, 1);
+      // stages 1 and 2 have the whole policy besides
+      close(part.stage === 3 ? one.weights : one.weights - all.weights, all.weights, 1);
     }),
   );
+});
+
+test('more ranks and lower thresholds never take more bytes of a rank, and later stages less than earlier ones', () => {
+  fc.assert(
+    fc.property(sizes, manyRanks, fc.constantFrom(...sharded), (of, ranks, part) => {
+      const shapes = decoder(of);
+      const given = { mechanism: part, sharding: { persistenceThreshold: 0 } };
+      const fewer = predictMemory(shapes, setting({ ...given, ranks }));
+      const more = predictMemory(shapes, setting({ ...given, ranks: 2 * ranks }));
+      expect(more.tensors).toBeLessThanOrEqual(fewer.tensors);
+      const kept = predictMemory(shapes, setting({ ...given, ranks, sharding: { persistenceThreshold: 1e9 } }));
+      expect(kept).toMatchObject({ live: 0 });
+      const stages = ['ZeRO-3, clone', 'ZeRO-2, clone', 'ZeRO-1, clone'].map((name) =>
+        predictMemory(shapes, setting({ ...given, mechanism: mechanism(name), ranks })),
+      );
+      expect(stages.map(({ weights }) => weights)).toEqual(stages.map(({ weights }) => weights).sort((a, b) => a - b));
+      expect(stages.map(({ tensors }) => tensors)).toEqual(stages.map(({ tensors }) => tensors).sort((a, b) => a - b));
+    }),
+  );
+});
+
+test('by hand: while a layer runs it and the next are whole, of which only what the bucket has room for is ahead', () => {
+  const shapes = decoder({ layers: 2, hidden: 4, vocabulary: 100 });
+  // a layer: 4 of 4 x 4, 3 of 4 x 12, 2 norms of 4; the head: 400 and a norm of 4. The largest window is layer and head
+  const live = (sharding: object) =>
+    predictMemory(shapes, setting({ mechanism: mechanism('ZeRO-3, clone'), ranks: 2, sharding })).live;
+  expect(live({ persistenceThreshold: 0 })).toBe(4 * (4 * 16 + 3 * 48 + 2 * 4 + 400 + 4));
+  expect(live({ persistenceThreshold: 15 })).toBe(4 * (4 * 16 + 3 * 48 + 400));
+  // ahead of the embedding or of the head only the first three matrices of a layer fit
+  expect(live({ persistenceThreshold: 0, prefetchBucketSize: 50 })).toBe(4 * (400 + 4 + 3 * 16));
+  expect(live({ persistenceThreshold: 0, prefetchBucketSize: 0, maxLiveParameters: 10 })).toBe(4 * (404 + 10));
 });
 
 test('the peak is at least what lasts through a step, and at most the sum of the parts with what they copy', () => {
@@ -79,7 +129,7 @@ test('the peak is at least what lasts through a step, and at most the sum of the
       const isForAWhile = given.mechanism.reference === 'reload-disk';
       const lasting = bytes.weights + bytes.optimizer + (isForAWhile ? 0 : bytes.reference);
       expect(bytes.tensors).toBeGreaterThanOrEqual(lasting);
-      expect(bytes.tensors).toBeLessThanOrEqual(lasting + 3 * bytes.gradients + bytes.activations);
+      expect(bytes.tensors).toBeLessThanOrEqual(lasting + 3 * bytes.gradients + bytes.activations + bytes.live);
       expect(Object.values(bytes).every((each) => Number.isFinite(each) && each >= 0)).toBe(true);
     }),
   );

@@ -40,10 +40,12 @@ export function decoder(of: { layers: number; hidden: number; vocabulary: number
   const linear = (inputs: number, outputs: number) => ({ kind: 'linear', inputs, outputs }) as const;
   const square = linear(hidden, hidden);
   const modules = [square, square, square, square, linear(hidden, feedForward), linear(hidden, feedForward)];
+  const ofLayer = [...modules, linear(feedForward, hidden)];
   const layer = {
     kind: 'layer',
+    sizes: [...ofLayer.map(({ inputs, outputs }) => inputs * outputs), hidden, hidden],
     parameters: 4 * hidden ** 2 + 3 * hidden * feedForward + 2 * hidden,
-    modules: [...modules, linear(feedForward, hidden)],
+    modules: ofLayer,
   } as const;
   const matrix = hidden * vocabulary;
   return {
@@ -60,9 +62,14 @@ export function decoder(of: { layers: number; hidden: number; vocabulary: number
     },
     parameters: (isTied ? 1 : 2) * matrix + layers * layer.parameters + hidden,
     blocks: [
-      { kind: 'embedding', parameters: matrix, modules: [{ ...linear(vocabulary, hidden), kind: 'embedding' }] },
+      {
+        kind: 'embedding',
+        parameters: matrix,
+        sizes: [matrix],
+        modules: [{ ...linear(vocabulary, hidden), kind: 'embedding' }],
+      },
       ...Array.from({ length: layers }, () => layer),
-      { kind: 'head', parameters: matrix + hidden, modules: [linear(hidden, vocabulary)] },
+      { kind: 'head', parameters: matrix + hidden, sizes: [matrix, hidden], modules: [linear(hidden, vocabulary)] },
     ],
     isTied,
     largest: Math.max(matrix, hidden * feedForward),
