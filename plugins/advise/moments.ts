@@ -1,7 +1,7 @@
 import { chunkScores, type Kept, keptNumbers, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import type { Shapes } from './shapes.ts';
-import { gatheredOf, parameterSizes, type Sharding, shareOf, windowOf } from './sharding.ts';
+import { gatheredOf, parameterSizes, type Sharding, shareOf, sharesOf, windowOf } from './sharding.ts';
 import { countRows, type Workload } from './workload.ts';
 
 /**
@@ -48,11 +48,11 @@ export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
   const live = liveOf(shapes, mechanism, sharding);
 
   // gradients of what is above a layer: whole while they are computed, of which a rank then keeps its part
-  const keeps = (sizes: readonly number[]) => sum(sizes.map((numbers) => keptGradient(numbers, sharding)));
+  const keeps = (sizes: readonly number[]) => keptGradients(sizes, sharding);
   const layers = blocks.filter(({ kind }) => kind === 'layer');
   const ofLayer = isAll ? layers.map(({ sizes }) => sizes) : layers.map(() => [adapters / layers.length]);
   const ofHead = isTied ? matrix : keeps([matrix]);
-  const whole = isAll && sharding.stage === 1 ? sum(parameterSizes(shapes)) : trained;
+  const summed = isAll ? keeps(parameterSizes(shapes)) : trained;
   const backward = ofLayer.map((own, index) => ({
     gradients: sum(own) + keeps(ofLayer.slice(index + 1).flat()) + ofHead,
     activations: sum(kept.layers.slice(0, index + 1)) + 2 * flowing + eager,
@@ -70,13 +70,13 @@ export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
     ...backward,
     // the embedding's, whose gradient is whole, and added to that of a tied head
     {
-      gradients: whole + (isAll ? matrix - keeps([matrix]) + (isTied ? 2 : 1) * matrix : 0),
+      gradients: summed + (isAll ? matrix - keeps([matrix]) + (isTied ? 2 : 1) * matrix : 0),
       activations: 0,
       live: isAll ? live.backward(0) : 0,
     },
     // the optimizer: one parameter at a time is scaled
     { gradients: trained + (isAll ? shareOf(largest, sharding) : 0), activations: 0, live: live.lasting },
-    // after it: a reference is mixed, or the whole policy of stages 1 and 2 is gathered beside what it was
+    // after it: a reference is mixed, or the policy of stages 1 and 2 gathered again, each block beside what it was
     {
       gradients: 0,
       activations: isMixed && isAll ? 3 * shareOf(largest, sharding) : 0,
@@ -85,7 +85,7 @@ export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
   ];
 }
 
-/** Gathered numbers, in numbers of 4 bytes: while blocks run, those that stay, and those that replace a whole policy. */
+/** Gathered numbers, in numbers of 4 bytes: while blocks run, those that stay, and those that replace a block's. */
 function liveOf(shapes: Shapes, mechanism: Mechanism, sharding: Sharding) {
   const { blocks } = shapes;
   const ofBase = mechanism.trains === 'all' ? 1 : mechanism.baseBytes / 4;
@@ -101,13 +101,13 @@ function liveOf(shapes: Shapes, mechanism: Mechanism, sharding: Sharding) {
     backward: (index: number) =>
       isResident ? 0 : ofBase * (windowOf(blocks[index], blocks[index - 1], sharding) + lasting),
     lasting: isResident ? 0 : ofBase * lasting,
-    again: isResident ? ofBase * total : 0,
+    again: isResident ? ofBase * Math.max(...blocks.map(({ sizes }) => gatheredOf(sizes, sharding))) : 0,
   };
 }
 
-/** Numbers of a parameter's gradient that a rank keeps until the optimizer takes it. */
-function keptGradient(numbers: number, sharding: Sharding): number {
-  return sharding.stage === 1 ? numbers : shareOf(numbers, sharding);
+/** Numbers of these parameters' gradients that a rank keeps until the last has come: with stage 1 all. */
+export function keptGradients(sizes: readonly number[], sharding: Sharding): number {
+  return sharding.stage === 1 ? sum(sizes) : sharesOf(sizes, sharding);
 }
 
 /**

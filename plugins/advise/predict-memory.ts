@@ -1,7 +1,7 @@
 import { adapterNumbers, adapterShare } from './adapters.ts';
 import { chunkScores, type Kept, keepsInputOnly, keptNumbers, keptScores, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
-import { type Moment, momentsOf, type Stepping } from './moments.ts';
+import { keptGradients, type Moment, momentsOf, type Stepping } from './moments.ts';
 import type { Shapes } from './shapes.ts';
 import { gatheredOf, parameterSizes, type Sharding, shardingDefaults, sharesOf } from './sharding.ts';
 import { countRows, type Workload } from './workload.ts';
@@ -88,7 +88,7 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
     ? runtime.bytes + bytesOf(scratchNumbers(shapes, workload, mechanism))
     : runtime.eagerBytes;
   return {
-    ...{ weights, gradients: bytesOf(trained), optimizer, reference },
+    ...{ weights, gradients: bytesOf(isAll ? keptGradients(sizes, sharding) : trained), optimizer, reference },
     ...{ activations: most('activations'), live: most('live'), tensors },
     resident: fixed + (1 + runtime.share) * tensors,
   };
