@@ -69,19 +69,20 @@ export const peftLora = definePlugin({
         log.warn({}, 'the dropout of peft-lora does nothing: `train.disableDropout` is true, as it is unless set');
       }
     });
-    hooks.modelReady.tap(({ model }) => {
+    hooks.modelReady.tap(async ({ model }) => {
       if (options.adapter !== undefined) return;
       const adapter = set.get(trainedName);
-      fillFromBase(adapter, services.store);
-      if (options.initialization === 'pissa') startWithPissa(adapter, model, services.store, services.engine);
+      await fillFromBase(adapter, services.store);
+      if (options.initialization === 'pissa') await startWithPissa(adapter, model, services.store, services.engine);
     });
     hooks.refInit.tap(() => reference?.begin());
 
     hooks.readParameter.tap((value, read) => adaptParameter(set, value, read));
     hooks.projection.tap((output, projection) => adaptProjection(set, output, projection));
 
-    hooks.export.tap(async ({ directory }) => {
-      await writeAdapter(join(directory, 'adapter'), await savedForm(set.get(trainedName), services.store));
+    hooks.export.tap(async ({ directory, run }) => {
+      const saved = await savedForm(set.get(trainedName), services.store, run.rank === 0);
+      if (saved !== undefined) await writeAdapter(join(directory, 'adapter'), saved);
     });
   },
 });

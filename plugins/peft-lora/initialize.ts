@@ -23,14 +23,20 @@ export function freshValues(adapter: LoraAdapter, random: Random): Map<AdapterPa
 }
 
 /** Values that come from the base's, once they are loaded: copies, which share its buffers until they are trained, and DoRA's magnitudes. */
-export function fillFromBase(adapter: LoraAdapter, store: ParameterStore): void {
+export async function fillFromBase(adapter: LoraAdapter, store: ParameterStore): Promise<void> {
   for (const { own, parameter } of adapter.copies.values()) {
-    store.write(own.spec.name, 'policy', store.read(parameter, 'policy'));
+    store.writeShard(own.spec.name, 'policy', store.readShard(parameter, 'policy'));
   }
   for (const module of adapter.modules.values()) {
     if (module.magnitude === undefined) continue;
-    store.write(module.magnitude.spec.name, 'policy', freshMagnitude(adapter, module, store));
+    const fresh = async () => freshMagnitude(adapter, module, store);
+    store.write(module.magnitude.spec.name, 'policy', await store.withGathered(namesOf(module), 'policy', fresh));
   }
+}
+
+/** The parameters that a module's weight with its adapter is made of. */
+export function namesOf({ weight, a, b, magnitude }: LoraModule): string[] {
+  return [weight, ...[a, b, magnitude].flatMap((parameter) => parameter?.spec.name ?? [])];
 }
 
 /** The magnitude at which DoRA changes nothing, `[outputs]`. */

@@ -2,25 +2,27 @@ import * as tf from '@tensorflow/tfjs';
 import type { Model, ParameterStore } from 'mooring';
 import type { LoraAdapter } from './adapter.ts';
 import { failure } from './errors.ts';
-import { readerOf } from './initialize.ts';
+import { namesOf, readerOf } from './initialize.ts';
 import { weightWithLora } from './lora.ts';
 
-/** The base's parameters as they were, by name: what undoes a merge. */
+/** What this rank holds of the base's parameters as they were, by name: what undoes a merge. */
 export type Originals = ReadonlyMap<string, tf.Tensor>;
 
-/** Writes an adapter into the base and returns what stood there, as reads that are held. Throws ADAPTER_MERGE_TIED. */
-export function mergeAdapter(adapter: LoraAdapter, model: Model, store: ParameterStore): Originals {
+/** Writes an adapter into the base and returns what stood there, as reads that are held. Every rank calls it. Throws ADAPTER_MERGE_TIED. */
+export async function mergeAdapter(adapter: LoraAdapter, model: Model, store: ParameterStore): Promise<Originals> {
   const modules = [...adapter.modules.values()];
   const copies = [...adapter.copies.values()];
   const names = new Set([...copies.map(({ parameter }) => parameter), ...modules.map(({ weight }) => weight)]);
   refuseTied(adapter, names, model);
-  const originals = new Map([...names].map((name) => [name, tf.keep(store.read(name, 'policy'))]));
-  for (const { own, parameter } of copies) store.write(parameter, 'policy', store.read(own.spec.name, 'policy'));
+  const originals = new Map([...names].map((name) => [name, tf.keep(store.readShard(name, 'policy'))]));
+  for (const { own, parameter } of copies)
+    store.writeShard(parameter, 'policy', store.readShard(own.spec.name, 'policy'));
   for (const module of modules) {
-    const merged = tf.tidy(() =>
-      weightWithLora(module, store.read(module.weight, 'policy'), readerOf(adapter, module.block, store)),
-    );
-    store.write(module.weight, 'policy', merged);
+    const merged = async () =>
+      tf.tidy(() =>
+        weightWithLora(module, store.read(module.weight, 'policy'), readerOf(adapter, module.block, store)),
+      );
+    store.write(module.weight, 'policy', await store.withGathered(namesOf(module), 'policy', merged));
   }
   return originals;
 }
@@ -35,5 +37,5 @@ export function refuseTied(adapter: LoraAdapter, parameters: Iterable<string>, {
 
 /** Puts the base back, bit for bit: the very buffers. */
 export function unmergeAdapter(originals: Originals, store: ParameterStore): void {
-  for (const [name, value] of originals) store.write(name, 'policy', value);
+  for (const [name, value] of originals) store.writeShard(name, 'policy', value);
 }

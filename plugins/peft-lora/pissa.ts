@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Engine, Model, ParameterStore } from 'mooring';
 import type { LoraAdapter, LoraModule } from './adapter.ts';
 import { failure } from './errors.ts';
+import { namesOf } from './initialize.ts';
 import { refuseTied } from './merge.ts';
 
 /** The view that keeps A and B as they started, for saving: see `convertPissa`. */
@@ -9,10 +10,15 @@ export const startView = 'pissa';
 
 /**
  * PiSSA (Meng et al. 2024, arXiv 2404.02948): A and B are the weight's largest singular values and vectors, as PEFT splits
- * them, and the base keeps the rest. Throws ADAPTER_NEEDS_SVD on engines without the decomposition,
+ * them, and the base keeps the rest. Every rank calls it and decomposes each weight, of which there is one at a time. Throws ADAPTER_NEEDS_SVD on engines without the decomposition,
  * ADAPTER_MERGE_TIED and ADAPTER_RANK_TOO_HIGH.
  */
-export function startWithPissa(adapter: LoraAdapter, model: Model, store: ParameterStore, engine: Engine): void {
+export async function startWithPissa(
+  adapter: LoraAdapter,
+  model: Model,
+  store: ParameterStore,
+  engine: Engine,
+): Promise<void> {
   const modules = [...adapter.modules.values()];
   const linears = modules.filter(({ kind }) => kind === 'linear');
   refuseTied(
@@ -23,7 +29,8 @@ export function startWithPissa(adapter: LoraAdapter, model: Model, store: Parame
   for (const module of linears) {
     const most = Math.min(module.inputs, module.outputs);
     if (module.r > most) throw failure('ADAPTER_RANK_TOO_HIGH', { module: module.name, r: module.r, most });
-    const { a, b, residual } = principal(module, store, engine);
+    const split = async () => principal(module, store, engine);
+    const { a, b, residual } = await store.withGathered(namesOf(module), 'policy', split);
     store.write(module.a.spec.name, 'policy', a);
     store.write(module.b.spec.name, 'policy', b);
     store.write(module.weight, 'policy', residual);

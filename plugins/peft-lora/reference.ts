@@ -12,8 +12,8 @@ type Kind = 'adapters-off' | 'adapter-snapshot';
 
 /** A reference that is decided on when the adapter's values are there. */
 export interface AdapterReference extends Reference {
-  /** Decides, and takes the snapshot if it is one. Throws ADAPTER_REFERENCE_TRAINED. */
-  begin(): void;
+  /** Decides, and takes the snapshot if it is one. Every rank calls it. Throws ADAPTER_REFERENCE_TRAINED. */
+  begin(): Promise<void>;
 }
 
 /** What a reference is made of. */
@@ -71,9 +71,9 @@ export function createAdapterReference(parts: ReferenceParts): AdapterReference 
         ? driver.forward({ ...frozen, view, variant: variantOf(trainedName) })
         : driver.forward({ ...frozen, view: 'policy', variant: adaptersOff });
     },
-    begin() {
+    async begin() {
       const adapter = set.get(trainedName);
-      const differsBy = reference === 'adapter-snapshot' ? undefined : difference(adapter, store);
+      const differsBy = reference === 'adapter-snapshot' ? undefined : await difference(adapter, store);
       const kind = reference === 'auto' ? (differsBy === undefined ? 'adapters-off' : 'adapter-snapshot') : reference;
       if (kind === 'adapters-off' && differsBy !== undefined && !allowRawBase) {
         throw failure('ADAPTER_REFERENCE_TRAINED', { reason: differsBy });
@@ -85,7 +85,7 @@ export function createAdapterReference(parts: ReferenceParts): AdapterReference 
 }
 
 /** Why the base alone is not what training starts from. */
-function difference(adapter: LoraAdapter, store: ParameterStore): string | undefined {
+async function difference(adapter: LoraAdapter, store: ParameterStore): Promise<string | undefined> {
   if (adapter.config.initLoraWeights === 'pissa') return 'PiSSA has taken the adapter out of the base';
   return contentOf(adapter, store);
 }

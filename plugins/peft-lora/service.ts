@@ -14,8 +14,11 @@ export interface Adapters {
   withAdapter<Result>(name: string, body: () => Result): Result;
   /** Switches for good, where no `with...` says otherwise. Throws ADAPTER_UNKNOWN and ADAPTER_IS_MERGED. */
   use(name: string): void;
-  /** Writes the adapter in use into the base, which then gives the same without it. Throws ADAPTER_MERGE_TIED and ADAPTER_IS_MERGED. */
-  merge(): void;
+  /**
+   * Writes the adapter in use into the base, which then gives the same without it. Every rank calls it, and no pass runs
+   * meanwhile. Throws ADAPTER_MERGE_TIED and ADAPTER_IS_MERGED.
+   */
+  merge(): Promise<void>;
   /** Puts back the base that `merge` changed, bit for bit. */
   unmerge(): void;
 }
@@ -36,11 +39,11 @@ export function createAdapters(set: AdapterSet, model: Model, store: ParameterSt
     withoutAdapters: (body) => set.within(undefined, body),
     withAdapter: (name, body) => set.within(name, body),
     use: (name) => set.use(name),
-    merge() {
+    async merge() {
       set.refuseMerged();
       const { active } = set;
       if (active === undefined) return;
-      originals = mergeAdapter(set.get(active), model, store);
+      originals = await mergeAdapter(set.get(active), model, store);
       set.merged = active;
     },
     unmerge() {

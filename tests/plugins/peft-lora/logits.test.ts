@@ -30,7 +30,7 @@ describe.each(Object.entries(expected))('the adapter that PEFT saved as %s', (na
       if (name !== 'qwen2_bias_lora_only') expect(distance(disabled, theirs.disabled, rows)).toBeLessThan(within);
 
       const before = await store.fingerprint('policy');
-      adapters.merge();
+      await adapters.merge();
       expect(distance(await logits(), theirs.enabled, rows)).toBeLessThan(within);
       expect(() => adapters.withoutAdapters(() => {})).toThrow(expect.objectContaining({ code: 'ADAPTER_IS_MERGED' }));
       adapters.unmerge();

@@ -68,7 +68,7 @@ it('refuses to train where the trained adapter has no part, and leaves no tensor
     const refused = expect.objectContaining({ code: 'ADAPTER_NOT_TRAINED' });
     expect(() => switched.withoutAdapters(learn)).toThrow(refused);
     expect(() => switched.withAdapter('rslora', learn)).toThrow(refused);
-    switched.merge();
+    await switched.merge();
     expect(learn).toThrow(refused);
   });
   expect(tf.memory().numTensors).toBe(before);

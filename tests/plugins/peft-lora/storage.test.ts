@@ -29,7 +29,7 @@ it('holds the base in half the bytes, and computes the same over one that was bf
   const narrow = await open('llama-bf16-sharded', 'bfloat16', async (opened) => {
     const found = await figures(opened);
     const before = await opened.store.fingerprint('policy');
-    opened.adapters.merge();
+    await opened.adapters.merge();
     opened.adapters.unmerge();
     expect(await opened.store.fingerprint('policy')).toBe(before);
     return found;
