@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
-import type { OutputName, Outputs, Pass, Reference } from 'mooring';
+import type { Collectives, OutputName, Outputs, Pass, Reference } from 'mooring';
 import type { CacheFolder } from './cache-folder.ts';
 import { failure } from './errors.ts';
 import type { CacheRecord } from './records.ts';
@@ -11,7 +11,8 @@ const perTarget: readonly OutputName[] = ['logps', 'entropy', 'logits', 'correct
 
 /** An open cache, and what its values are of. */
 export interface OpenCache {
-  readonly folder: CacheFolder;
+  /** Of the first rank alone, which tells the others what is there: so none asks the reference where another does not. */
+  readonly folder: CacheFolder | undefined;
   /** Of the identity: part of every key. */
   readonly digest: string;
   /** Of the reference beneath. */
@@ -31,8 +32,15 @@ export interface CachedReference extends Reference {
   letInnerGo(): void;
 }
 
-/** Answers passes from the cache, which `open` opens at the first need, and keeps what the inner reference had to compute. */
-export function createCachedReference(inner: Reference, open: () => Promise<OpenCache>): CachedReference {
+/**
+ * Answers passes from the cache, which `open` opens at the first need, and keeps what the inner reference had to compute.
+ * All ranks ask together.
+ */
+export function createCachedReference(
+  inner: Reference,
+  collectives: Collectives,
+  open: () => Promise<OpenCache>,
+): CachedReference {
   let opened: Promise<OpenCache> | undefined;
   const cache = () => {
     opened ??= open();
@@ -50,10 +58,11 @@ export function createCachedReference(inner: Reference, open: () => Promise<Open
     bytesResident: () => (isReleased ? 0 : inner.bytesResident()),
     async knows({ rows, outputs }) {
       const { folder, digest } = await cache();
-      const keys = scoredSequences(rows).flatMap((sequence) =>
-        heldOf(outputs).map((name) => keyOf(digest, name, sequence.digest)),
-      );
-      return keys.every((key) => folder.has(key));
+      const sequences = folder === undefined ? [] : scoredSequences(rows);
+      const keys = sequences.flatMap((sequence) => heldOf(outputs).map((name) => keyOf(digest, name, sequence.digest)));
+      const isKnown = keys.every((key) => folder?.has(key));
+      const [told] = await collectives.broadcast(Uint8Array.of(Number(isKnown)), 0, 'whether the cache knows a pass');
+      return told === 1;
     },
     startKeeping() {
       isKeeping = true;
@@ -66,8 +75,12 @@ export function createCachedReference(inner: Reference, open: () => Promise<Open
     async score(pass) {
       const open = await cache();
       const outputs = heldOf(pass.outputs);
-      const known = recall(open, pass, outputs);
-      if (known !== undefined) return known;
+      const known = await tell(
+        collectives,
+        recall(open, pass, outputs),
+        outputs.length * pass.rows.targets.label.length,
+      );
+      if (known !== undefined) return outputsOf(known, outputs);
       if (isReleased) throw failure('REF_CACHE_MISS', { pass: pass.key });
       const computed = await inner.score({ ...pass, outputs });
       if (isKeeping) await keep(open, pass, computed);
@@ -80,25 +93,42 @@ function heldOf(outputs: readonly OutputName[]): OutputName[] {
   return outputs.filter((name) => perTarget.includes(name));
 }
 
-/** What is asked for, if every value of it is there. */
-function recall({ folder, digest }: OpenCache, { rows }: Pass, names: readonly OutputName[]): Outputs | undefined {
+/** What is asked for, one output after the other, if every value of it is there. */
+function recall({ folder, digest }: OpenCache, { rows }: Pass, names: readonly OutputName[]): Float32Array | undefined {
   const sequences = scoredSequences(rows);
-  const found: [OutputName, Float32Array][] = [];
-  for (const name of names) {
-    const all = new Float32Array(rows.targets.label.length);
+  const targets = rows.targets.label.length;
+  const found = new Float32Array(names.length * targets);
+  for (const [at, name] of names.entries()) {
     for (const sequence of sequences) {
-      const values = folder.read(keyOf(digest, name, sequence.digest));
+      const values = folder?.read(keyOf(digest, name, sequence.digest));
       if (values?.length !== sequence.members.length) return undefined;
       sequence.members.forEach((target, index) => {
-        all[target] = values[index] as number;
+        found[at * targets + target] = values[index] as number;
       });
     }
-    found.push([name, all]);
   }
-  return Object.fromEntries(found.map(([name, values]) => [name, tf.tensor1d(values)]));
+  return found;
+}
+
+/** What the first rank recalled, on all: so many values, or nothing. */
+async function tell(collectives: Collectives, found: Float32Array | undefined, size: number) {
+  const message = new Float32Array(1 + size);
+  if (found !== undefined) {
+    message[0] = 1;
+    message.set(found, 1);
+  }
+  const told = await collectives.broadcast(message, 0, 'what the cache knows of a pass');
+  return told[0] === 1 ? told.subarray(1) : undefined;
+}
+
+function outputsOf(values: Float32Array, names: readonly OutputName[]): Outputs {
+  const targets = values.length / names.length;
+  const valuesOf = (at: number) => tf.tensor1d(values.slice(at * targets, (at + 1) * targets));
+  return Object.fromEntries(names.map((name, at) => [name, valuesOf(at)]));
 }
 
 async function keep({ folder, digest }: OpenCache, { rows }: Pass, outputs: Outputs): Promise<void> {
+  if (folder === undefined) return;
   const records: CacheRecord[] = [];
   for (const [name, tensor] of Object.entries(outputs) as [OutputName, tf.Tensor][]) {
     if (!perTarget.includes(name)) continue;

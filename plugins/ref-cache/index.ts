@@ -1,5 +1,15 @@
 import path from 'node:path';
-import { DataSource, Driver, definePlugin, Model, ParameterStore, Reference, type Run, RunConfig } from 'mooring';
+import {
+  Collectives,
+  DataSource,
+  Driver,
+  definePlugin,
+  Model,
+  ParameterStore,
+  Reference,
+  type Run,
+  RunConfig,
+} from 'mooring';
 import { z } from 'zod';
 import { CacheFolder } from './cache-folder.ts';
 import { type CachedReference, createCachedReference } from './cached-reference.ts';
@@ -34,10 +44,10 @@ export const refCache = definePlugin({
       },
     });
     decorate(Reference, {
-      uses: { config: RunConfig, model: Model, data: DataSource },
-      create(inner, { config, model, data }) {
+      uses: { config: RunConfig, model: Model, data: DataSource, collectives: Collectives },
+      create(inner, { config, model, data, collectives }) {
         const directory = directoryOf(options.directory, config);
-        cached = createCachedReference(inner, async () => {
+        cached = createCachedReference(inner, collectives, async () => {
           const fingerprint = await inner.fingerprint();
           const identity = {
             reference: inner.kind,
@@ -47,13 +57,15 @@ export const refCache = definePlugin({
             ...((await inner.fingerprints?.()) ?? { weights: fingerprint }),
             ...(data.identity ?? { data: data.fingerprint }),
           };
+          const digest = digestOf(identity);
+          if (collectives.rank > 0) return { folder: undefined, digest, fingerprint };
           await settleIdentity(directory, identity);
           folder = new CacheFolder(directory);
           const { size, droppedBytes } = folder;
           log.info({ directory, size, droppedBytes }, `ref-cache: ${size} sequences are known in ${directory}`);
           if (droppedBytes > 0)
             log.warn({ directory, droppedBytes }, `ref-cache: ${droppedBytes} bytes are of no whole record: not used`);
-          return { folder, digest: digestOf(identity), fingerprint };
+          return { folder, digest, fingerprint };
         });
         return cached;
       },

@@ -1,0 +1,78 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs';
+import { Objective, Reference, type StepRecord, type TextBatch } from 'mooring';
+import { givenRanks, inRanks, toyRun } from 'mooring/testing';
+import { refCache } from '../../../plugins/ref-cache/index.ts';
+import { plugin } from '../../core/support.ts';
+
+const root = mkdtempSync(path.join(tmpdir(), 'mooring-ref-cache-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** Scores the reference too, and logs what it says. */
+const comparing = plugin('comparing', ({ decorate }) =>
+  decorate(Objective, {
+    uses: {},
+    create: (inner) => ({
+      ...inner,
+      passes(batch) {
+        const { rows } = batch as TextBatch;
+        return [...inner.passes(batch), { key: 'reference', of: 'reference', rows, outputs: ['logps'] }];
+      },
+      metrics: ({ outputs }) => ({
+        'logps/ref': { value: tf.mean(outputs.reference?.logps as tf.Tensor), reduce: 'mean' },
+      }),
+    }),
+  }),
+);
+
+/** Trains the toy on so many ranks, each with the whole of it; what each saw of every step, and how often its reference computed. */
+function trainOn(ranks: number, directory: string, compute: 'ahead' | 'as-they-come') {
+  return inRanks(ranks, async (collectives) => {
+    const records: StepRecord[] = [];
+    let scored = 0;
+    const counting = plugin('counting', ({ decorate, hooks }) => {
+      hooks.stepEnd.tap(({ record }) => void records.push(record));
+      decorate(Reference, {
+        uses: {},
+        create: (inner) => ({
+          ...inner,
+          score(pass) {
+            scored++;
+            return inner.score(pass);
+          },
+        }),
+      });
+    });
+    const cache = refCache({ directory, compute });
+    const plugins = ranks === 1 ? [] : [givenRanks(collectives)];
+    await toyRun([comparing, counting, cache, ...plugins], { steps: 5 }).trainer.train();
+    return { records, scored };
+  });
+}
+
+describe.each(['ahead', 'as-they-come'] as const)('a reference cached %s', (compute) => {
+  it('is kept by the first rank, which tells the others: one file, and no rank computes what is there', async () => {
+    const directory = () => mkdtempSync(path.join(root, 'cache-'));
+    const [plain] = await trainOn(1, directory(), compute);
+    const shared = directory();
+    const fresh = await trainOn(3, shared, compute);
+    expect(fresh.map(({ records }) => records)).toEqual(Array(3).fill(plain?.records));
+    expect(fresh.map(({ scored }) => scored)).toEqual(Array(3).fill(plain?.scored));
+    expect(readdirSync(shared).filter((name) => name.endsWith('.segment'))).toHaveLength(1);
+    const again = await trainOn(2, shared, compute);
+    expect(again).toEqual(Array(2).fill({ records: plain?.records, scored: 0 }));
+  });
+
+  it('that is of something else ends the run on all ranks', async () => {
+    const directory = mkdtempSync(path.join(root, 'cache-'));
+    await trainOn(1, directory, compute);
+    const other = inRanks(2, (collectives) => {
+      const { trainer } = toyRun([comparing, refCache({ directory, compute }), givenRanks(collectives)], { seed: 7 });
+      return trainer.train();
+    });
+    await expect(other).rejects.toMatchObject({ code: 'REF_CACHE_STALE' });
+  });
+});
