@@ -136,8 +136,9 @@ export class BlockDriver implements Driver {
       for (let index = blocks.length - 1; index >= lowest; index--) {
         const block = blocks[index] as Block;
         const masks = this.model.dropoutMasks(block, pass);
+        const next = index > lowest ? blocks[index - 1] : undefined;
         await this.hooks.call
-          .beforeBackward({ block, pass, next: blocks[index - 1] }, () => visit(index, masks))
+          .beforeBackward({ block, pass, next }, () => visit(index, masks))
           .finally(() => tf.dispose(Object.values(masks)));
       }
     } finally {
