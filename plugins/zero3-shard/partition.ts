@@ -13,7 +13,8 @@ export interface Partition {
 
 /** Splits every parameter of more than `persistenceThreshold` elements evenly among the ranks. */
 export function createPartition({ rank, ranks }: Collectives, persistenceThreshold: number): Partition {
-  const isWhole = (spec: ParameterSpec) => ranks === 1 || elementsOf(spec) <= persistenceThreshold;
+  const smallest = Math.max(persistenceThreshold, 2); // a pair of elements stays together
+  const isWhole = (spec: ParameterSpec) => ranks === 1 || elementsOf(spec) <= smallest;
   return {
     ranks,
     isWhole,

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { type Collectives, checkShape, Fingerprint, type ParameterSpec, type ParameterStore, widen } from 'mooring';
+import { type Collectives, checkShape, fingerprintOf, type ParameterSpec, type ParameterStore, widen } from 'mooring';
 import { failure } from './errors.ts';
 import { LiveParameters } from './gather/live-parameters.ts';
 import { createShardedGradients, type ShardedGradients } from './gradients/sharded-gradients.ts';
@@ -108,18 +108,7 @@ export function createShardedStore(
       views.delete(view);
     },
     bytesResident: (view) => inner.bytesResident(view),
-    async fingerprint(view, names = store.names) {
-      const fingerprint = new Fingerprint();
-      for (const name of names) {
-        await store.withGathered([name], view, async () => {
-          const value = store.read(name, view);
-          const numbers = value.dataSync<'float32'>();
-          value.dispose();
-          await fingerprint.add(name, specOf(name).shape, [numbers]);
-        });
-      }
-      return fingerprint.value;
-    },
+    fingerprint: (view, names = store.names) => fingerprintOf(store, names, view, collectives),
     dispose() {
       live.clear();
       gradients.clear();

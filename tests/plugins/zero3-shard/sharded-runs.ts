@@ -1,7 +1,18 @@
-import { type Collectives, Engine, Model, ParameterStore, type Plugin, type RunInput, type StepRecord } from 'mooring';
+import { expect } from '@jest/globals';
+import {
+  type Collectives,
+  Engine,
+  Model,
+  optional,
+  ParameterStore,
+  type Plugin,
+  type RunInput,
+  type StepRecord,
+} from 'mooring';
 import { ShardingStatistics, zero3Shard } from 'mooring/plugins/zero3-shard';
 import { givenRanks, inRanks, toyRun } from 'mooring/testing';
 import { plugin } from '../../core/support.ts';
+import { distance } from './support.ts';
 
 export type ZeroInput = NonNullable<Parameters<typeof zero3Shard>[0]>;
 
@@ -9,35 +20,33 @@ export type ZeroInput = NonNullable<Parameters<typeof zero3Shard>[0]>;
 export interface RankRun {
   readonly records: readonly StepRecord[];
   readonly final: Readonly<Record<string, number[]>>;
-  readonly statistics: ShardingStatistics | undefined;
-  /** Bytes of all ranks together, since they share this thread, after each step. */
+  /** After each step, since the run began. */
+  readonly statistics: readonly ShardingStatistics[];
+  /** Bytes of all ranks together, since they share this thread, when the gradients of each step are there. */
   readonly bytes: readonly number[];
 }
 
 /** Trains the toy on ranks, its parameters split however small they are. */
 export function shardedRuns(
   ranks: number,
-  plugins: (rank: number) => readonly Plugin[] = () => [],
+  plugins: () => readonly Plugin[] = () => [],
   options: ZeroInput = {},
   train: RunInput['train'] = {},
 ): Promise<RankRun[]> {
   return inRanks(ranks, async (collectives) => {
-    const seen = watcher(collectives);
+    const { plugin, run } = watcher(collectives);
     const shard = zero3Shard({ persistenceThreshold: 0, ...options });
-    const { trainer } = toyRun(
-      [...plugins(collectives.rank), shard, givenRanks(collectives, 'zero3-shard'), seen.plugin],
-      train,
-    );
+    const { trainer } = toyRun([...plugins(), plugin, shard, givenRanks(collectives, 'zero3-shard')], train);
     await trainer.train();
-    return seen.run;
+    return run;
   });
 }
 
 /** The same without sharding. */
 export async function wholeRun(plugins: readonly Plugin[] = [], train: RunInput['train'] = {}): Promise<RankRun> {
-  const seen = watcher();
-  await toyRun([...plugins, seen.plugin], train).trainer.train();
-  return seen.run;
+  const { plugin, run } = watcher();
+  await toyRun([...plugins, plugin], train).trainer.train();
+  return run;
 }
 
 /** Notes records, weights and memory; on ranks the figures of the sharding too. */
@@ -45,26 +54,23 @@ export function watcher(collectives?: Collectives): { readonly plugin: Plugin; r
   const run = {
     records: [] as StepRecord[],
     final: {} as Record<string, number[]>,
-    statistics: undefined as ShardingStatistics | undefined,
+    statistics: [] as ShardingStatistics[],
     bytes: [] as number[],
   };
-  const uses = {
-    model: Model,
-    store: ParameterStore,
-    engine: Engine,
-    statistics: { optional: ShardingStatistics },
-  };
+  const uses = { model: Model, store: ParameterStore, engine: Engine, statistics: optional(ShardingStatistics) };
   const watch = plugin(
     'watcher',
     ({ hooks, services }) => {
-      hooks.stepEnd.tap(({ record }) => {
-        run.records.push(record);
+      hooks.gradientsReady.tap(async () => {
+        await collectives?.barrier('a look at the memory');
         run.bytes.push(services.engine.memory().bytes);
       });
+      hooks.stepEnd.tap(({ record }) => {
+        run.records.push(record);
+        if (services.statistics !== undefined) run.statistics.push(structuredClone(services.statistics));
+      });
       hooks.trainEnd.tap(async () => {
-        const { store, statistics } = services;
-        if (statistics !== undefined) run.statistics = structuredClone(statistics);
-        await collectives?.barrier('the end of training');
+        const { store } = services;
         for (const name of store.names) {
           await store.withGathered([name], 'policy', async () => {
             const value = store.read(name, 'policy');
@@ -77,4 +83,14 @@ export function watcher(collectives?: Collectives): { readonly plugin: Plugin; r
     uses,
   );
   return { plugin: watch, run };
+}
+
+/** Records and weights agree within 1e-5. */
+export function expectSame(one: RankRun, other: RankRun): void {
+  expect(one.records.map((record) => Object.keys(record))).toEqual(other.records.map((record) => Object.keys(record)));
+  for (const [at, record] of one.records.entries())
+    expect(distance(Object.values(record), Object.values(other.records[at] ?? {}))).toBeLessThan(1e-5);
+  expect(Object.keys(one.final)).toEqual(Object.keys(other.final));
+  for (const [name, values] of Object.entries(one.final))
+    expect(distance(values, other.final[name] ?? [])).toBeLessThan(1e-5);
 }

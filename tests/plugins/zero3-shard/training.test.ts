@@ -2,19 +2,9 @@ import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { stacked } from '../../core/compiled.ts';
-import { type RankRun, shardedRuns, wholeRun, type ZeroInput } from './sharded-runs.ts';
-import { distance } from './support.ts';
+import { expectSame, shardedRuns, wholeRun, type ZeroInput } from './sharded-runs.ts';
 
 const train = { steps: 4, maxGradNorm: 0.05, weightDecay: 0.1, gradientAccumulationSteps: 2 };
-
-function expectSame(one: RankRun, other: RankRun): void {
-  expect(one.records.map((record) => Object.keys(record))).toEqual(other.records.map((record) => Object.keys(record)));
-  for (const [at, record] of one.records.entries())
-    expect(distance(Object.values(record), Object.values(other.records[at] ?? {}))).toBeLessThan(1e-5);
-  expect(Object.keys(one.final)).toEqual(Object.keys(other.final));
-  for (const [name, values] of Object.entries(one.final))
-    expect(distance(values, other.final[name] ?? [])).toBeLessThan(1e-5);
-}
 
 const variants: Readonly<Record<string, ZeroInput>> = {
   'stage 3': {},
