@@ -1,3 +1,4 @@
+import { causeOf } from './collectives/errors.ts';
 import { ServiceContainer } from './container.ts';
 import { failure } from './failure.ts';
 import { Hooks } from './hooks/registry.ts';
@@ -72,7 +73,7 @@ export class Assembly {
   /** Tells other ranks that this one has failed. */
   abort(error: unknown): void {
     const collectives = this.container?.servicesOf({ collectives: Collectives }).collectives;
-    collectives?.abort(error instanceof Error ? error.message : String(error));
+    collectives?.abort(causeOf(error));
   }
 
   /** Disposes the services, last made first. */

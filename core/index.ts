@@ -3,7 +3,7 @@ export { type Batch, inputTokens, type PreferenceBatch, type TextBatch } from '.
 export { checkpointFolder, checkpointSteps, checkpointsFolder } from './checkpoint/find-checkpoint.ts';
 export { readPart } from './checkpoint/read-part.ts';
 export { alone, type Payload, type Range, type Ranges, type Reduction, rangeOf } from './collectives/collectives.ts';
-export { rankFailed } from './collectives/errors.ts';
+export { causeOf, rankFailed } from './collectives/errors.ts';
 export { gatherTexts } from './collectives/gather-texts.ts';
 export { reduce } from './collectives/reduce.ts';
 export {
@@ -24,6 +24,7 @@ export {
   type TrainResult,
 } from './create-trainer.ts';
 export { dropoutMask } from './dropout.ts';
+export { divideProcessors } from './engine/settings.ts';
 export * from './errors.ts';
 export type {
   BlockVisit,

@@ -1,4 +1,4 @@
-import { defineErrors, type MooringError } from '../errors.ts';
+import { defineErrors, MooringError } from '../errors.ts';
 
 /** What can go wrong between ranks. */
 export const failure = defineErrors({
@@ -13,4 +13,10 @@ export const failure = defineErrors({
 /** The error of a rank that waited, or would wait, in `awaited` for one that failed. */
 export function rankFailed(rank: number, cause: string, awaited: string): MooringError {
   return failure('RANK_FAILED', { rank, cause: /[.!?]$/.test(cause) ? cause : `${cause}.`, awaited });
+}
+
+/** An error as the cause that other ranks are told: what is so, without what follows from it for the one that failed. */
+export function causeOf(error: unknown): string {
+  if (error instanceof MooringError) return `${error.code}: ${error.entry.fact}`;
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import util from 'node:util';
 
 /**
@@ -18,6 +19,21 @@ export const tensorflowSettings = {
  */
 export function applyTensorflowSettings(environment: NodeJS.ProcessEnv = process.env): void {
   for (const [name, value] of Object.entries(tensorflowSettings)) environment[name] ??= value;
+}
+
+/**
+ * Divides the processors of a machine among `ranks` on it, so that together they do not compute with more threads than
+ * there are processors. It must run in the main thread, before an engine is loaded; what the user has set stays.
+ */
+export function divideProcessors(
+  ranks: number,
+  where: 'threads' | 'processes',
+  { environment = process.env, processors = availableParallelism() } = {},
+): void {
+  const each = Math.max(1, Math.floor(processors / ranks));
+  // TensorFlow has one pool for all threads of a process: they share it, unless each is to compute in its own thread
+  const threads = where === 'threads' && each > 1 ? processors : each;
+  environment.TF_NUM_INTRAOP_THREADS ??= String(threads);
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Collectives, Payload, Range, Reduction } from '../collectives/collectives.ts';
-import { rankFailed } from '../collectives/errors.ts';
+import { causeOf, rankFailed } from '../collectives/errors.ts';
 import { reduce } from '../collectives/reduce.ts';
 import { definePlugin, type Plugin } from '../plugin.ts';
 import * as Tokens from '../tokens.ts';
@@ -24,7 +24,7 @@ export async function inRanks<Result>(
     const collectives = meeting.join(rank);
     return body(collectives).catch((error) => {
       first ??= { error };
-      collectives.abort(error instanceof Error ? error.message : String(error));
+      collectives.abort(causeOf(error));
       throw error;
     });
   });

@@ -9,6 +9,7 @@ import { createShardedStore, type ShardedStore } from './sharded-store.ts';
 import { createFileSharing, FileSharing } from './share/file-sharing.ts';
 import { splitDriver } from './split/split-driver.ts';
 import { createCounters, ShardingStatistics, summaryOf } from './statistics.ts';
+import { createThreads } from './threads/create-threads.ts';
 
 export { ShardingStatistics } from './statistics.ts';
 
@@ -20,7 +21,7 @@ export const zero3Shard = definePlugin({
   options: optionsSchema,
   uses: { model: Model, collectives: Collectives, statistics: ShardingStatistics },
   apply({ hooks, options, provide, decorate, services, log }) {
-    const { stage, prefetchBucketSize } = options;
+    const { ranks, stage, prefetchBucketSize } = options;
     const isWholeResident = stage < 3;
     const counters = createCounters();
     const parameters = new BlockParameters();
@@ -34,7 +35,10 @@ export const zero3Shard = definePlugin({
     const windowsOf = (store: () => ShardedStore, namesOf = parameters.of) =>
       createGatherWindows({ store, namesOf, prefetchBucketSize, isReducedByBlock: stage > 1, counters });
 
-    provide(Collectives, { uses: {}, create: () => alone });
+    provide(Collectives, {
+      uses: {},
+      create: () => (ranks === 1 ? alone : createThreads({ ranks, log })),
+    });
     provide(ShardingStatistics, { uses: {}, create: () => counters });
     provide(FileSharing, {
       uses: { collectives: Collectives },

@@ -1,4 +1,5 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { causeOf } from 'mooring';
 import type { SharedMemory } from './thread-collectives.ts';
 
 /** What a rank is told as `workerData`. */
@@ -22,7 +23,7 @@ export function startRanks(memory: SharedMemory, { entry, options }: Program, en
     const rank = index + 1;
     const workerData: RankData = { mooring: { rank, ranks, memory } };
     const worker = new Worker(entry, { ...options, workerData });
-    worker.once('error', (error) => ended(rank, error instanceof Error ? error.message : String(error), true));
+    worker.once('error', (error) => ended(rank, causeOf(error), true));
     worker.once('exit', (code) => {
       if (code === 0) ended(rank, 'its program ended before that of the others', false);
       else ended(rank, `it exited with code ${code}`, true);

@@ -1,4 +1,4 @@
-import { type Collectives, type Payload, type Reduction, rankFailed, reduce } from 'mooring';
+import { type Collectives, causeOf, type Payload, type Reduction, rankFailed, reduce } from 'mooring';
 import { Arena } from './arena.ts';
 import { Board, slots } from './board.ts';
 import type { SlowRanks } from './slow-ranks.ts';
@@ -182,7 +182,7 @@ export class ThreadCollectives implements Collectives {
         this.publish();
       }
     } catch (error) {
-      this.board.fail(this.rank, error instanceof Error ? error.message : String(error));
+      this.board.fail(this.rank, causeOf(error));
     }
     if (this.calls.length > 0 && this.board.failure() !== undefined) this.rejectAll();
   }

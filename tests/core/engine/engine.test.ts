@@ -5,7 +5,12 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { type EngineName, openEngine } from '../../../core/engine/engine.ts';
 import { readInstalled } from '../../../core/engine/install/cache.ts';
-import { applyTensorflowSettings, restoreRemovedUtil, tensorflowSettings } from '../../../core/engine/settings.ts';
+import {
+  applyTensorflowSettings,
+  divideProcessors,
+  restoreRemovedUtil,
+  tensorflowSettings,
+} from '../../../core/engine/settings.ts';
 
 const isInstalled = readInstalled() !== undefined;
 const available: EngineName[] = isInstalled ? ['native', 'wasm', 'cpu'] : ['wasm', 'cpu'];
@@ -147,6 +152,22 @@ describe('settings', () => {
     const environment = { ...own };
     applyTensorflowSettings(environment);
     expect(environment).toEqual(own);
+  });
+
+  test.each([
+    ['processes', 2, 8, '4'],
+    ['processes', 3, 8, '2'],
+    ['processes', 7, 2, '1'],
+    // threads share the pool of their process, or do without where there is a processor for each at most
+    ['threads', 2, 8, '8'],
+    ['threads', 2, 2, '1'],
+    ['threads', 7, 2, '1'],
+  ] as const)('divide the processors: as %s, %d ranks on %d give %s', (where, ranks, processors, threads) => {
+    const environment: NodeJS.ProcessEnv = {};
+    divideProcessors(ranks, where, { environment, processors });
+    expect(environment).toEqual({ TF_NUM_INTRAOP_THREADS: threads });
+    divideProcessors(ranks + 7, where, { environment, processors });
+    expect(environment).toEqual({ TF_NUM_INTRAOP_THREADS: threads });
   });
 
   test('touch no variable of OpenMP or OpenBLAS', () => {
