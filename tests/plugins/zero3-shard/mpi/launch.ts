@@ -7,18 +7,31 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Task } from './rank.ts';
 
-/** How the two families of MPI start processes. */
-export const launchers = {
-  'Open MPI': { command: 'mpirun.openmpi', options: ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none'] },
-  MPICH: { command: 'mpiexec.mpich', options: [] },
+/** How the two families of MPI start processes, and how their launchers say which they are. */
+const launchers = {
+  'Open MPI': {
+    commands: ['mpirun.openmpi', 'mpirun'],
+    says: /Open MPI|OpenRTE/,
+    options: ['--allow-run-as-root', '--oversubscribe'],
+  },
+  MPICH: { commands: ['mpiexec.mpich', 'mpiexec.hydra', 'mpiexec'], says: /HYDRA/, options: [] },
 } as const;
 
 export type Launcher = keyof typeof launchers;
 
-/** Why a launcher's tests cannot run here; undefined where they can. */
-export function missing(launcher: Launcher): string | undefined {
-  const { command } = launchers[launcher];
-  return spawnSync(command, ['--version']).status === 0 ? undefined : `skipped: there is no ${command} here`;
+/** The family that is tested: `MPI=MPICH` for the other. */
+export const launcher: Launcher = process.env.MPI === 'MPICH' ? 'MPICH' : 'Open MPI';
+
+/** The beginning of a command line; undefined where there is no such launcher. */
+export const launchCommand: readonly string[] | undefined = findCommand();
+
+/** The name of a test that is skipped for want of a launcher. */
+export const skipped = `skipped: there is no mpirun of ${launcher} here`;
+
+function findCommand(): readonly string[] | undefined {
+  const { commands, says, options } = launchers[launcher];
+  const found = commands.find((command) => says.test(String(spawnSync(command, ['--version']).stdout)));
+  return found === undefined ? undefined : [found, ...options];
 }
 
 /** Ranks under a launcher, which do what the test says. */
@@ -37,13 +50,13 @@ export class LaunchedRanks {
     this.ended = once(launched, 'close').then(([code]) => code as number | null);
   }
 
-  static async launch(launcher: Launcher, ranks: number, settings: readonly number[] = []): Promise<LaunchedRanks> {
+  static async launch(ranks: number, settings: readonly number[] = []): Promise<LaunchedRanks> {
     const folder = mkdtempSync(path.join(tmpdir(), 'ranks-'));
     const server = createServer();
     const socketPath = path.join(folder, 'socket');
     server.listen(socketPath);
     await once(server, 'listening');
-    const { command, options } = launchers[launcher];
+    const [command = '', ...options] = launchCommand ?? [];
     const rank = [path.join(import.meta.dirname, 'rank.ts'), socketPath, ...settings.map(String)];
     const program = [process.execPath, '--import', import.meta.resolve('mooring/register'), ...rank];
     const launched = spawn(command, [...options, '-n', String(ranks), ...program]);
