@@ -168,7 +168,7 @@ export function openLibrary(launcher: MpiEnvironment['launcher'], given = proces
       const library = koffi.load(name, { global: true });
       return new Mpi(library, abiOf(library));
     } catch (error) {
-      reasons.push(error instanceof Error ? error.message : String(error));
+      reasons.push(`${name}: ${error instanceof Error ? error.message : error}`);
     }
   throw { code: 'MPI_LIBRARY_MISSING', details: { launcher, tried: reasons.join('; ') } } satisfies Flaw;
 }

@@ -50,16 +50,20 @@ export class LaunchedRanks {
     this.ended = once(launched, 'close').then(([code]) => code as number | null);
   }
 
-  static async launch(ranks: number, settings: readonly number[] = []): Promise<LaunchedRanks> {
+  static async launch(
+    ranks: number,
+    settings: readonly number[] = [],
+    command: readonly string[] = launchCommand ?? [],
+  ): Promise<LaunchedRanks> {
     const folder = mkdtempSync(path.join(tmpdir(), 'ranks-'));
     const server = createServer();
     const socketPath = path.join(folder, 'socket');
     server.listen(socketPath);
     await once(server, 'listening');
-    const [command = '', ...options] = launchCommand ?? [];
+    const [launches = '', ...options] = command;
     const rank = [path.join(import.meta.dirname, 'rank.ts'), socketPath, ...settings.map(String)];
     const program = [process.execPath, '--import', import.meta.resolve('mooring/register'), ...rank];
-    const launched = spawn(command, [...options, '-n', String(ranks), ...program]);
+    const launched = spawn(launches, [...options, '-n', String(ranks), ...program]);
     const all = new LaunchedRanks(launched, ranks);
     server.on('connection', (socket) => all.welcome(socket));
     const here = Promise.all(Array.from({ length: ranks }, (_, index) => all.next(index)));
