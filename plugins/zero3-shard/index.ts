@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
-import { alone, Collectives, Driver, Drivers, definePlugin, Model, ParameterStore, RunConfig } from 'mooring';
+import { Collectives, Driver, Drivers, definePlugin, Model, ParameterStore, RunConfig } from 'mooring';
 import { agreeOnRun } from './agree/agree-on-run.ts';
+import { connectRanks } from './connect-ranks.ts';
 import { BlockParameters } from './gather/block-parameters.ts';
 import { createGatherWindows } from './gather/gather-windows.ts';
 import { ResidentPolicy } from './gather/resident-policy.ts';
@@ -9,7 +10,6 @@ import { createShardedStore, type ShardedStore } from './sharded-store.ts';
 import { createFileSharing, FileSharing } from './share/file-sharing.ts';
 import { splitDriver } from './split/split-driver.ts';
 import { createCounters, ShardingStatistics, summaryOf } from './statistics.ts';
-import { createThreads } from './threads/create-threads.ts';
 
 export { ShardingStatistics } from './statistics.ts';
 
@@ -21,7 +21,7 @@ export const zero3Shard = definePlugin({
   options: optionsSchema,
   uses: { model: Model, collectives: Collectives, statistics: ShardingStatistics },
   apply({ hooks, options, provide, decorate, services, log }) {
-    const { ranks, stage, prefetchBucketSize } = options;
+    const { stage, prefetchBucketSize } = options;
     const isWholeResident = stage < 3;
     const counters = createCounters();
     const parameters = new BlockParameters();
@@ -35,10 +35,7 @@ export const zero3Shard = definePlugin({
     const windowsOf = (store: () => ShardedStore, namesOf = parameters.of) =>
       createGatherWindows({ store, namesOf, prefetchBucketSize, isReducedByBlock: stage > 1, counters });
 
-    provide(Collectives, {
-      uses: {},
-      create: () => (ranks === 1 ? alone : createThreads({ ranks, log })),
-    });
+    provide(Collectives, { uses: {}, create: () => connectRanks(options, log) });
     provide(ShardingStatistics, { uses: {}, create: () => counters });
     provide(FileSharing, {
       uses: { collectives: Collectives },

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { Collectives, Log } from 'mooring';
 import { rankFailed } from 'mooring';
+import { sayWhoIsSlow } from '../say-who-is-slow.ts';
 import { mostBytes } from './calls.ts';
 import { type MpiEnvironment, mpiEnvironment } from './environment.ts';
 import { failure } from './errors.ts';
@@ -66,7 +67,7 @@ export async function connectMpi(options: MpiOptions): Promise<Collectives> {
     port.on('message', (reply: Reply) => {
       if (reply.kind === 'ready') resolve();
       else if (reply.kind === 'broken') isBroken(reply.flaw);
-      else if (reply.kind === 'slow') sayWhatIsSlow(options.log, reply);
+      else if (reply.kind === 'slow') sayWhoIsSlow(options.log, rank, reply);
       else collectives.settle(reply.id, reply.kind === 'failed' ? errorOf(reply.flaw) : undefined);
     });
   });
@@ -100,10 +101,4 @@ function startThread(data: ThreadData): Worker {
 function errorOf({ code, details }: Flaw): Error {
   if (code === 'RANK_FAILED') return rankFailed(Number(details.rank), String(details.cause), String(details.awaited));
   return failure(code, details as never);
-}
-
-function sayWhatIsSlow(log: Log, { of, seconds, missing }: Reply & { kind: 'slow' }): void {
-  const who = missing.length > 1 ? `Ranks ${missing.join(', ')} have` : `Rank ${missing[0]} has`;
-  const why = missing.length === 0 ? 'All ranks have come to it' : `${who} not come to it`;
-  log.warn({ of, seconds, missing }, `Waited ${seconds} s in "${of}". ${why}; it goes on waiting.`);
 }

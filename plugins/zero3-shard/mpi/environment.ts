@@ -8,6 +8,8 @@ export interface MpiEnvironment {
   readonly localRank: number;
   /** How many run on this host. */
   readonly localRanks: number;
+  /** Whether the launcher has bound each rank to some of the processors. */
+  readonly isBound: boolean;
   /** Whose variables say so: it tells which library to load. */
   readonly launcher: 'Open MPI' | 'MPICH' | 'Slurm';
 }
@@ -51,7 +53,8 @@ export function mpiEnvironment(variables: NodeJS.ProcessEnv = process.env): MpiE
     if (rank === undefined || ranks === undefined) continue;
     const localRank = first(names.localRank) ?? 0;
     const localRanks = launcher === 'Slurm' ? slurmTasksHere(variables) : first(names.localRanks);
-    return { rank, ranks, localRank, localRanks: localRanks ?? 1, launcher };
+    const isBound = variables.OMPI_MCA_orte_bound_at_launch === '1';
+    return { rank, ranks, localRank, localRanks: localRanks ?? 1, isBound, launcher };
   }
   return undefined;
 }

@@ -17,6 +17,11 @@ export const failure = defineErrors({
     consequence: 'There are no other ranks, so nothing ran.',
     remedy: 'Start it with `mpirun -n 2 mooring train run.yaml`, or leave out `transport`.',
   },
+  MPI_RANKS_DIFFER: {
+    fact: 'The run is to have {ranks} ranks, and the MPI launcher started {launched} processes.',
+    consequence: 'Each process is one rank, so nothing ran.',
+    remedy: 'Start {ranks} with `mpirun -n {ranks}`, or leave out `ranks`.',
+  },
   MPI_WORLD_DIFFERS: {
     fact: '{launcher} started {ranks} ranks and this is rank {rank}, but {library} says rank {foundRank} of {foundRanks}.',
     consequence: 'The library is not of the launcher, so that each rank would train alone; nothing ran.',

@@ -1,4 +1,5 @@
 import type { Log } from 'mooring';
+import { sayWhoIsSlow } from '../say-who-is-slow.ts';
 
 /** Time, to be given by a test. */
 export interface Timers {
@@ -28,19 +29,12 @@ export class SlowRanks {
     const since = this.timers.now();
     const later = (milliseconds: number): (() => void) =>
       this.timers.after(milliseconds, () => {
-        this.report(of, missing(), Math.round((this.timers.now() - since) / 1000));
+        const seconds = Math.round((this.timers.now() - since) / 1000);
+        sayWhoIsSlow(this.log, this.rank, { of, missing: missing(), seconds });
         stop = later(2 * milliseconds);
       });
     let stop = later(firstMilliseconds);
     return () => stop();
-  }
-
-  private report(of: string, missing: readonly number[], seconds: number): void {
-    // of those that wait, the first speaks for all
-    const isFirst = missing.filter((rank) => rank < this.rank).length === this.rank;
-    if (!isFirst || missing.length === 0) return;
-    const who = `${missing.length === 1 ? 'rank' : 'ranks'} ${missing.join(', ')}`;
-    this.log.warn({ of, missing, seconds }, `waiting for ${who} for ${seconds} s now, in ${of}`);
   }
 }
 

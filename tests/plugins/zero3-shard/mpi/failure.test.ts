@@ -45,7 +45,7 @@ describe(`under ${launcher}`, () => {
   test('who waits long says for what and for whom, and goes on when they come', async () => {
     const all = await LaunchedRanks.launch(3, [1000, 100]);
     all.tell({ kind: 'meet', of: purpose }, [0, 2]);
-    await all.until(0, ({ warning }) => /"gather alpha". Rank 1 has not come/.test(String(warning)));
+    await all.until(0, ({ warning }) => /waiting for rank 1 for .* in gather alpha/.test(String(warning)));
     all.tell({ kind: 'meet', of: purpose }, [1]);
     for (const rank of [0, 1, 2]) await all.until(rank, ({ met }) => met === purpose);
     all.tell({ kind: 'end' });

@@ -1,0 +1,16 @@
+import type { Log } from 'mooring';
+
+/** A wait that takes long: what it is for, and the ranks that have not come to it. */
+export interface LongWait {
+  readonly of: string;
+  readonly missing: readonly number[];
+  readonly seconds: number;
+}
+
+/** Says which ranks are waited for; of those that wait, the first speaks for all. */
+export function sayWhoIsSlow(log: Log, rank: number, { of, missing, seconds }: LongWait): void {
+  const isFirst = missing.filter((each) => each < rank).length === rank;
+  if (!isFirst || missing.length === 0) return;
+  const who = `${missing.length === 1 ? 'rank' : 'ranks'} ${missing.join(', ')}`;
+  log.warn({ of, missing, seconds }, `waiting for ${who} for ${seconds} s now, in ${of}`);
+}
