@@ -19,6 +19,7 @@ import {
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { klPenalty } from 'mooring/plugins/kl-penalty';
+import { peftLora } from 'mooring/plugins/peft-lora';
 import { preferenceData } from 'mooring/plugins/preference-data';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { sft } from 'mooring/plugins/sft';
@@ -59,6 +60,11 @@ const cases: Readonly<Record<string, Case>> = {
     ranks: 3,
     plugins: () => [dpo(), refClone()],
     model: () => dropping('gpt2'),
+    train: { disableDropout: false },
+  },
+  'an adapter with dropout': {
+    ranks: 3,
+    plugins: () => [dpo(), peftLora({ r: 4, dropout: 0.2, targetModules: 'all-linear' })],
     train: { disableDropout: false },
   },
   'chosen ones only': { ranks: 2, plugins: () => [sft()] },

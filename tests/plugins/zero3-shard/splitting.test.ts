@@ -70,6 +70,26 @@ test('a rank that is alone has the driver that it had', async () => {
   });
 });
 
+test('shapes to compile for are those of the rows that a rank runs', async () => {
+  const [rows] = fc.sample(
+    anyRows.filter(({ batch }) => batch === 3),
+    { numRuns: 1, seed: 1 },
+  ) as [Rows];
+  const sizes = await inRanks(2, (collectives) =>
+    toyRun().trainer.withServices({ driver: Driver }, async ({ driver }) => {
+      const seen: Rows[] = [];
+      const prepare: Driver['prepare'] = async ({ sample }) => void seen.push(...(await sample()).flat());
+      const inner: Driver = Object.assign(Object.create(driver), { prepare });
+      await splitDriver(inner, collectives).prepare?.({ steps: 1, sample: async () => [[rows], [rows, rows]] });
+      return seen.map(({ batch }) => batch);
+    }),
+  );
+  expect(sizes).toEqual([
+    [1, 1, 1],
+    [2, 2, 2],
+  ]);
+});
+
 /** Outputs of a pass of the toy model, and the sums over the ranks of the gradients of its parameters. */
 function passOver(rows: Rows, collectives: Collectives) {
   const { trainer } = toyRun([splitting(collectives), givenRanks(collectives)]);
