@@ -6,6 +6,7 @@ export { alone, type Payload, type Range, type Ranges, type Reduction, rangeOf }
 export { causeOf, rankFailed } from './collectives/errors.ts';
 export { gatherTexts } from './collectives/gather-texts.ts';
 export { reduce } from './collectives/reduce.ts';
+export { announced, onFirst, together } from './collectives/together.ts';
 export {
   type Command,
   type CommandArgument,
@@ -66,9 +67,10 @@ export { checkShape } from './parameters/check-shape.ts';
 export { Fingerprint, fingerprintOf, mergeFingerprints } from './parameters/fingerprint.ts';
 export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
+export { type TensorPart, writeSafetensorsTogether } from './parameters/safetensors/write-together.ts';
 export { writeSafetensors } from './parameters/safetensors/writer.ts';
 export { tensorOfPieces } from './parameters/tensor-of-pieces.ts';
-export { removeFolder, writeFileAside, writeFolderAside } from './parameters/writeAside.ts';
+export { removeFolder, type Writers, writeFileAside, writeFolderAside } from './parameters/writeAside.ts';
 export { type ChosenPlugin, definePlugin, optional, type Plugin, type PluginFactory } from './plugin.ts';
 export { createRandom } from './random.ts';
 export * from './rows.ts';

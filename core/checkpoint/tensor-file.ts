@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import type { Values } from '../parameters/safetensors/dtype.ts';
+import type { TensorSpec } from '../parameters/safetensors/layout.ts';
 import { openSafetensors } from '../parameters/safetensors/reader.ts';
-import { type TensorSpec, writeSafetensors } from '../parameters/safetensors/writer.ts';
+import { writeSafetensors } from '../parameters/safetensors/writer.ts';
 
 /** A tensor that is to be written, read only when its turn comes. */
 export interface TensorEntry extends TensorSpec {

@@ -1,6 +1,9 @@
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { isNativeError } from 'node:util/types';
+import { alone, type Collectives } from '../collectives/collectives.ts';
+import { gatherTexts } from '../collectives/gather-texts.ts';
+import { announced, onFirst, together } from '../collectives/together.ts';
 import { MooringError } from '../errors.ts';
 import { asideName, forget } from './aside-name.ts';
 import { failure } from './errors.ts';
@@ -10,7 +13,8 @@ import { failure } from './errors.ts';
  * new one, never a part. Throws `DISK_FULL` or `WRITE_FAILED`, the old file intact and the temporary one gone.
  */
 export async function writeFileAside(file: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
-  await aside(file, async (temporary) => {
+  const temporary = asideName(file, 'partial');
+  try {
     const handle = await open(temporary, 'wx');
     try {
       await write(handle);
@@ -19,33 +23,58 @@ export async function writeFileAside(file: string, write: (handle: FileHandle) =
       await handle.close();
     }
     await rename(temporary, file);
-  });
+    await syncFolder(dirname(file));
+  } catch (cause) {
+    await rm(temporary, { recursive: true, force: true });
+    throw explained(cause, file);
+  } finally {
+    forget(temporary);
+  }
+}
+
+/** The ranks that write a folder together. */
+export interface Writers {
+  readonly collectives: Collectives;
+  /** Whether all of them see the folder; else only the first does. */
+  readonly isShared: boolean;
 }
 
 /**
  * The same for a folder: `fill` gets an empty folder beside it, whose files it should write with `writeFileAside` (so
- * that they are on disk). A folder that stood there is replaced. Throws as `writeFileAside`.
+ * that they are on disk). A folder that stood there is replaced. Of several ranks every one calls it: the first makes the
+ * folder and puts it in its place when all are done, and where one fails, all do, and nothing is left. Throws as
+ * `writeFileAside`, and RANK_FAILED.
  */
-export async function writeFolderAside(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
-  await aside(folder, async (temporary) => {
-    await mkdir(temporary);
-    await fill(temporary);
-    await syncFolder(temporary);
-    await replaceFolder(temporary, folder);
-  });
-}
-
-async function aside(target: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = asideName(target, 'partial');
+export async function writeFolderAside(
+  folder: string,
+  fill: (temporary: string, writers: Writers) => Promise<void>,
+  collectives: Collectives = alone,
+): Promise<void> {
+  const isFirst = collectives.rank === 0;
+  const name = basename(folder);
+  const temporary = await announced(collectives, isFirst ? asideName(folder, 'partial') : '', `the folder for ${name}`);
   try {
-    await make(temporary);
-    await syncFolder(dirname(target));
+    await onFirst(collectives, `an empty folder for ${name}`, async () => void (await mkdir(temporary)));
+    const isShared = await isSeenByAll(collectives, temporary);
+    await together(collectives, `the files of ${name}`, () => fill(temporary, { collectives, isShared }));
+    await onFirst(collectives, `${name} in its place`, async () => {
+      await syncFolder(temporary);
+      await replaceFolder(temporary, folder);
+      await syncFolder(dirname(folder));
+    });
   } catch (cause) {
-    await rm(temporary, { recursive: true, force: true });
-    throw explained(cause, target);
+    if (isFirst) await rm(temporary, { recursive: true, force: true });
+    throw explained(cause, folder);
   } finally {
     forget(temporary);
   }
+}
+
+/** Whether all ranks see a folder that the first has just made under a name that nobody had: then they share a disk. */
+async function isSeenByAll(collectives: Collectives, folder: string): Promise<boolean> {
+  if (collectives.ranks === 1) return true;
+  const answers = await gatherTexts(collectives, (await exists(folder)) ? '' : 'no', 'who sees the disk');
+  return answers.every((answer) => answer === '');
 }
 
 /** Removes a folder: under its name it is whole until it is gone, and a process that dies meanwhile leaves what `sweep` finds. */
@@ -58,11 +87,7 @@ export async function removeFolder(folder: string): Promise<void> {
 
 /** A rename replaces no folder that holds files, so the old one steps aside, and back if the new one cannot come. */
 export async function replaceFolder(replacement: string, folder: string): Promise<void> {
-  const exists = await stat(folder).then(
-    () => true,
-    () => false,
-  );
-  if (!exists) return rename(replacement, folder);
+  if (!(await exists(folder))) return rename(replacement, folder);
   const old = asideName(folder, 'replaced');
   await rename(folder, old);
   try {
@@ -73,6 +98,13 @@ export async function replaceFolder(replacement: string, folder: string): Promis
   }
   await rm(old, { recursive: true });
   forget(old);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Puts a rename on disk: it is an entry of the folder, which has a sync of its own. */

@@ -1,20 +1,10 @@
-import type { FileHandle } from 'node:fs/promises';
 import { writeFileAside } from '../writeAside.ts';
-import { bytesOf, type Dtype, toBfloat16, toFloat16, type Values } from './dtype.ts';
+import type { Values } from './dtype.ts';
 import { failure } from './errors.ts';
-import { formatHeader, type TensorEntry } from './header.ts';
+import { encode, layOut, type TensorSpec } from './layout.ts';
 
-/** A data type that Mooring writes. */
-export type WritableDtype = 'float32' | 'bfloat16' | 'float16' | 'int32';
-
-/** A tensor to write. */
-export interface TensorSpec {
-  readonly name: string;
-  readonly dtype: WritableDtype;
-  readonly shape: readonly number[];
-}
-
-const storedAs: Record<WritableDtype, Dtype> = { float32: 'F32', bfloat16: 'BF16', float16: 'F16', int32: 'I32' };
+/** What a file says of itself where nothing else is said: transformers asks for it. */
+export const usualMetadata: Readonly<Record<string, string>> = { format: 'pt' };
 
 /**
  * Writes a safetensors file: its header from `specs`, then one tensor after another, each asked of `read` when its turn
@@ -26,59 +16,33 @@ export async function writeSafetensors(
   file: string,
   specs: readonly TensorSpec[],
   read: (name: string) => Values | Promise<Values> | AsyncIterable<Values>,
-  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+  metadata = usualMetadata,
 ): Promise<void> {
-  // the wider type first keeps every tensor aligned
-  const ordered = specs.toSorted((one, other) => rank(one) - rank(other) || compareNames(one.name, other.name));
-  const entries = new Map<string, TensorEntry>();
-  let begin = 0;
-  for (const { name, dtype, shape } of ordered) {
-    const stored = storedAs[dtype];
-    const end = begin + shape.reduce((product, size) => product * size, bytesOf(stored));
-    entries.set(name, { dtype: stored, shape, begin, end });
-    begin = end;
-  }
+  const { header, tensors } = layOut(specs, metadata);
   await writeFileAside(file, async (handle) => {
-    await handle.writeFile(formatHeader({ entries, metadata }));
-    for (const spec of ordered) {
-      const given = await read(spec.name);
+    await handle.writeFile(header);
+    for (const tensor of tensors) {
+      const given = await read(tensor.name);
       let count = 0;
       let isInteger = false;
       for await (const values of Symbol.asyncIterator in given ? given : [given]) {
-        await writeValues(handle, spec.dtype, values);
+        for (const bytes of encode(tensor.dtype, values)) await handle.writeFile(bytes);
         count += values.length;
         isInteger ||= values instanceof Int32Array;
       }
-      refuseMisfit(file, spec, count, isInteger);
+      refuseMisfit(file, tensor, tensor.elements, { count, isInteger });
     }
   });
 }
 
-async function writeValues(handle: FileHandle, dtype: WritableDtype, values: Values): Promise<void> {
-  if (values instanceof Int32Array || dtype === 'float32') return handle.writeFile(bytesOfArray(values));
-  const narrow = dtype === 'bfloat16' ? toBfloat16 : toFloat16;
-  const pieceElements = 2 ** 20;
-  for (let at = 0; at < values.length; at += pieceElements) {
-    await handle.writeFile(bytesOfArray(narrow(values.subarray(at, at + pieceElements))));
-  }
-}
-
-function refuseMisfit(file: string, { name, dtype, shape }: TensorSpec, count: number, isInteger: boolean): void {
-  const elements = shape.reduce((product, size) => product * size, 1);
-  if (count === elements && isInteger === (dtype === 'int32')) return;
+/** Throws SAFETENSORS_VALUES_MISFIT where other values came than the `expected` ones of a tensor. */
+export function refuseMisfit(
+  file: string,
+  { name, dtype, shape }: TensorSpec,
+  expected: number,
+  { count, isInteger }: { readonly count: number; readonly isInteger: boolean },
+): void {
+  if (count === expected && isInteger === (dtype === 'int32')) return;
   const kind = isInteger ? 'int32' : 'float32';
   throw failure('SAFETENSORS_VALUES_MISFIT', { file, tensor: name, dtype, shape: shape.join(', '), count, kind });
-}
-
-function bytesOfArray({ buffer, byteOffset, byteLength }: NodeJS.TypedArray): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-function rank({ dtype }: TensorSpec): number {
-  return ['float32', 'int32', 'bfloat16', 'float16'].indexOf(dtype);
-}
-
-/** By UTF-8 bytes, as the safetensors library sorts. */
-function compareNames(one: string, other: string): number {
-  return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }
