@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 const units = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 
 /** What `parseBytes` takes, for messages. */
@@ -10,6 +12,13 @@ export function parseBytes(text: string): number | undefined {
   const bytes = size === undefined ? 0 : Math.floor(Number(number) * size);
   return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined;
 }
+
+/** An option that takes an amount of memory, in bytes once it is checked. */
+export const bytesSchema = z.string().transform((text, context) => {
+  const parsed = parseBytes(text);
+  if (parsed === undefined) context.addIssue(`"${text}" is no amount of memory; write ${byteForms}`);
+  return parsed ?? 0;
+});
 
 /** Bytes for people, three digits: `1.52 GiB`. */
 export function formatBytes(bytes: number): string {

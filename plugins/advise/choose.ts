@@ -24,7 +24,7 @@ const mostRanks = 2 ** 14;
  * Within a kind, the first that fits. A model that should be sharded and has no ranks to be so takes adapters if they fit.
  */
 export function choose(question: Question, assessments: readonly Assessment[]): Choice {
-  const leastRanks = fewestRanks(question);
+  const leastRanks = fewestRanks((ranks) => someFits(question, ranks));
   const first = (kind: (one: Assessment) => boolean) =>
     assessments.find((one) => kind(one) && one.obstacles.length === 0);
   const isFull = ({ mechanism }: Assessment) => mechanism.trains === 'all' && mechanism.stage === 0;
@@ -71,14 +71,17 @@ function nothingFits(leastRanks: number | undefined, memory: string): string {
   return `Nothing fits, and no number of ranks of ${memory} is enough: what one rank computes at a time is too large, so give fewer pairs, shorter sequences or more memory.`;
 }
 
-/** The fewest ranks on which some sharded mechanism fits: bytes fall with ranks. */
-function fewestRanks(question: Question): number | undefined {
-  const fits = (ranks: number) =>
-    mechanisms.some((mechanism) => {
-      const isOther = question.referenceShapes !== undefined && !mechanism.reference.startsWith('reload');
-      if (mechanism.stage === 0 || isOther) return false;
-      return predictMemory(question.shapes, { ...question, mechanism, ranks }).resident <= question.memory;
-    });
+/** Whether some sharded mechanism fits on so many ranks. */
+function someFits(question: Question, ranks: number): boolean {
+  return mechanisms.some((mechanism) => {
+    const isOther = question.referenceShapes !== undefined && !mechanism.reference.startsWith('reload');
+    if (mechanism.stage === 0 || isOther) return false;
+    return predictMemory(question.shapes, { ...question, mechanism, ranks }).resident <= question.memory;
+  });
+}
+
+/** The fewest ranks that are enough, of two and more, where more need less of each; `undefined` where none are. */
+export function fewestRanks(fits: (ranks: number) => boolean): number | undefined {
   let most = 2;
   while (!fits(most)) {
     most *= 2;

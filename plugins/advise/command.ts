@@ -3,17 +3,12 @@ import { resolve } from 'node:path';
 import { type CommandContext, defineCommand, Model } from 'mooring';
 import { z } from 'zod';
 import { advise } from './advice.ts';
-import { byteForms, parseBytes } from './byte-count.ts';
+import { bytesSchema } from './byte-count.ts';
 import { failure } from './errors.ts';
 import { adviceAsJson, renderAdvice } from './render.ts';
 import { shapesOf } from './shapes.ts';
 
 const count = z.coerce.number().int().positive();
-const bytes = z.string().transform((text, context) => {
-  const parsed = parseBytes(text);
-  if (parsed === undefined) context.addIssue(`"${text}" is no amount of memory; write ${byteForms}`);
-  return parsed ?? 0;
-});
 
 /** `mooring advise`: what each way to have a reference would take, and which to choose. */
 export const adviseCommand = defineCommand({
@@ -39,7 +34,7 @@ export const adviseCommand = defineCommand({
   options: z.object({
     model: z.string(),
     reference: z.string().optional(),
-    memory: bytes.optional(),
+    memory: bytesSchema.optional(),
     ranks: count.default(1),
     batch: count.default(4),
     time: count.default(512),

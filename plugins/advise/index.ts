@@ -1,10 +1,28 @@
-import { definePlugin } from 'mooring';
+import { definePlugin, Engine, Model, optional, Reference } from 'mooring';
+import { z } from 'zod';
+import { refuseOverBudget } from './budget.ts';
+import { bytesSchema, formatBytes } from './byte-count.ts';
 import { adviseCommand } from './command.ts';
 
-/** Predicts what each way to have a reference takes; it does nothing in a run. */
+/** Predicts what each way to have a reference takes; in a run it refuses one that would take more than its budget. */
 export const advisor = definePlugin({
   name: 'advise',
   apiVersion: 1,
+  isObserver: true,
+  options: z.strictObject({ memory: bytesSchema.optional() }),
+  uses: { model: Model, engine: Engine, reference: optional(Reference) },
   commands: [adviseCommand],
-  apply() {},
+  apply({ hooks, options: { memory }, services, log }) {
+    if (memory === undefined) return;
+    hooks.setup.tap(async ({ run }) => {
+      const { model, reference, engine } = services;
+      const { resident } = await refuseOverBudget(memory, {
+        run,
+        model,
+        reference,
+        isNative: engine.native !== undefined,
+      });
+      log.info({ resident, memory }, `advise: predicted ${formatBytes(resident)} of ${formatBytes(memory)}`);
+    });
+  },
 });

@@ -1,0 +1,75 @@
+import path from 'node:path';
+import { expect, test } from '@jest/globals';
+import { createTrainer, type MooringError, type Plugin } from 'mooring';
+import { advisor } from 'mooring/plugins/advise';
+import { causalLm } from 'mooring/plugins/causal-lm';
+import { dpo } from 'mooring/plugins/dpo';
+import { peftLora } from 'mooring/plugins/peft-lora';
+import { refClone } from 'mooring/plugins/ref-clone';
+import { mechanisms } from '../../../plugins/advise/mechanisms.ts';
+import { predictMemory } from '../../../plugins/advise/predict-memory.ts';
+import { mechanismOf } from '../../../plugins/advise/run-setting.ts';
+import { randomPairs } from '../../bench/random-pairs.ts';
+import { quiet } from '../../core/support.ts';
+import { configs, readShapes, setting } from './support.ts';
+
+const model = path.join(configs, 'llama-2-7b'); // config.json, and no weights
+const pairs = { pairs: 2, promptTokens: 8, completionTokens: 16 };
+
+/** What a run under a budget fails with. */
+function failureOf(memory: string, reference: Plugin): Promise<MooringError> {
+  const trainer = createTrainer({ model, train: { engine: 'cpu', steps: 1, batchSize: 2 } }, { log: quiet });
+  trainer.use(causalLm(), randomPairs(pairs), dpo(), reference, advisor({ memory }));
+  return trainer.train().then(
+    () => Promise.reject(new Error('the run was not refused')),
+    (error) => error,
+  );
+}
+
+test('a run over its budget is refused before any weights are read, and told what would fit', async () => {
+  const error = await failureOf('24GiB', refClone());
+  expect(error.code).toBe('ADVISE_OVER_BUDGET');
+  const { resident } = predictMemory(
+    await readShapes(model),
+    setting({
+      mechanism: mechanisms[0] as (typeof mechanisms)[number],
+      workload: { ...pairs, sharesPrompts: true },
+      running: { isCompiled: false, recompute: 'none' },
+    }),
+  );
+  expect(error.message).toContain(`would hold ${(resident / 2 ** 30).toFixed(0)} GiB (weights 25.1 GiB, gradients`);
+  expect(error.message).toMatch(/"ZeRO-3, clone" on \d+ ranks, each with 2\d\.\d GiB/);
+  expect(error.message).toContain('"LoRA, adapters off, base in bf16" with');
+  expect(error.message).not.toContain('"full, clone"');
+});
+
+test('a budget that is enough lets the run go on, to its weights', async () => {
+  expect((await failureOf('900GiB', refClone())).code).not.toMatch(/^ADVISE/);
+});
+
+test('what does not fit on any number of ranks says so', async () => {
+  expect((await failureOf('100MiB', peftLora({ r: 16 }))).message).toContain('nothing, on any number of ranks');
+});
+
+test('without a budget it does nothing in a run', () => {
+  const { hooks } = createTrainer({ model }).use(causalLm(), randomPairs(pairs), dpo(), advisor()).explain();
+  expect(hooks.flatMap(({ taps }) => taps.map(({ plugin }) => plugin))).not.toContain('advise');
+});
+
+const plugins = (...names: string[]) => JSON.stringify(['causal-lm', 'dpo', ...names]);
+test.each([
+  ['full, clone', { plugins: plugins('ref-clone'), 'ref-clone.storage': 'float32' }, 'clone'],
+  ['full, clone in bf16', { plugins: plugins('ref-clone'), 'ref-clone.storage': 'bfloat16' }, 'clone'],
+  ['full, reload from disk', { plugins: plugins('ref-reload'), 'ref-reload.offload': 'disk' }, 'reload'],
+  ['full, cached', { plugins: plugins('ref-clone', 'ref-cache') }, 'cached'],
+  [
+    'LoRA, adapters off, base in bf16',
+    { plugins: plugins('peft-lora'), 'peft-lora.storage': 'bfloat16' },
+    'adapters-off',
+  ],
+  ['ZeRO-3, clone', { plugins: plugins('zero3-shard', 'ref-clone'), 'zero3-shard.stage': '3' }, 'clone'],
+  ['ZeRO-1, clone', { plugins: plugins('zero3-shard', 'ref-clone'), 'zero3-shard.stage': '1' }, 'clone'],
+])('"%s" is read off a run', (name, fields, kind) => {
+  const told = mechanisms.find((each) => each.name === name);
+  expect(mechanismOf(fields, kind)).toEqual({ ...told, name: 'this run', plugins: {}, refuses: 'Nothing.' });
+});
