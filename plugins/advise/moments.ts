@@ -53,8 +53,9 @@ export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
   const ofLayer = isAll ? layers.map(({ sizes }) => sizes) : layers.map(() => [adapters / layers.length]);
   const ofHead = isTied ? matrix : keeps([matrix]);
   const summed = isAll ? keeps(parameterSizes(shapes)) : trained;
+  const parts = ofLayer.map(keeps);
   const backward = ofLayer.map((own, index) => ({
-    gradients: sum(own) + keeps(ofLayer.slice(index + 1).flat()) + ofHead,
+    gradients: sum(own) + sum(parts.slice(index + 1)) + ofHead,
     activations: sum(kept.layers.slice(0, index + 1)) + 2 * flowing + eager,
     live: live.backward(index + 1),
   }));
