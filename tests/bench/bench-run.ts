@@ -20,6 +20,9 @@ export interface BenchRun {
   readonly workload: Workload;
   readonly recompute: TrainSettings['recompute'];
   readonly sharePrompts: boolean;
+  /** Of a run that is sharded. */
+  readonly ranks?: number | undefined;
+  readonly transport?: 'threads' | 'mpi' | undefined;
   /** What provides the reference, where it is no clone. */
   readonly provider?: Plugin | undefined;
 }
@@ -34,6 +37,8 @@ export function readBenchRun(): BenchRun {
     workload: { type: 'string' },
     recompute: { type: 'string' },
     unshared: { type: 'boolean' },
+    ranks: { type: 'string' },
+    transport: { type: 'string' },
   } as const;
   const { positionals, values } = parseArgs({ allowPositionals: true, options });
   const [model = 'tiny', steps = '25'] = positionals;
@@ -44,12 +49,15 @@ export function readBenchRun(): BenchRun {
     workload: oneOf(values.workload ?? 'cloned', workloads),
     recompute: oneOf(values.recompute ?? 'none', recomputes),
     sharePrompts: values.unshared !== true,
+    ...(values.ranks !== undefined && { ranks: Number(values.ranks) }),
+    ...(values.transport !== undefined && { transport: oneOf(values.transport, ['threads', 'mpi'] as const) }),
   };
 }
 
 /** The plugins of each workload. The settings are those that the peers' scripts give TRL. */
 const references: Readonly<Record<Workload, () => Plugin[]>> = {
   cloned: () => [refClone()],
+  sharded: () => [refClone()],
   cached: () => [refCache({ directory: emptyFolder() })],
   sync: () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.6 })],
   lora: () => [peftLora({ r: 16, alpha: 32, targetModules: 'all-linear' })],

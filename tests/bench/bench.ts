@@ -1,8 +1,9 @@
 import { batch, oneOf } from './bench-run.ts';
 import type { Timed } from './clock.ts';
-import { measureOurs, measurePeer } from './measure.ts';
+import { hasMpirun, measureOurs, measurePeer, measureProcesses } from './measure.ts';
 import { type BenchModel, benchModels } from './models.ts';
 import { modes } from './modes.ts';
+import type { ShardedTimed } from './sharded-step.ts';
 import { table } from './table.ts';
 import { bestOf, type Results, runners, targets, verdict, type Workload, workloads } from './targets.ts';
 
@@ -20,6 +21,7 @@ const titles: Readonly<Record<Workload, string>> = {
   cached: 'cached reference',
   sync: 'clone moved after every step',
   lora: 'LoRA of rank 16 on all linears',
+  sharded: 'cloned reference, on one rank and on two',
 };
 // what the peers' scripts call the same work
 const theirNames = {
@@ -27,7 +29,10 @@ const theirNames = {
   cached: { trl: 'precompute', byHand: 'rawpre' },
   sync: { trl: 'sync', byHand: undefined },
   lora: { trl: 'lora', byHand: 'lora' },
+  sharded: undefined,
 } as const;
+
+const theirs: readonly string[] = [runners.trl, runners.byHand, runners.deepSpeed];
 
 for (const model of models) {
   const results: Partial<Record<Workload, ReadonlyMap<string, Timed>>> = {};
@@ -46,9 +51,19 @@ function runnersOf(model: BenchModel, workload: Workload): Map<string, () => Tim
     const args = [model, String(steps), '--mode', mode, '--workload', workload, ...options];
     all.set(runners[mode], () => measureOurs('dpo-step.ts', args));
   }
+  if (workload === 'sharded') {
+    const args = [model, String(steps), '--workload', workload, '--ranks', '2', '--transport'];
+    all.set(runners.threads, () => measureOurs('sharded-step.ts', [...args, 'threads']));
+    if (hasMpirun) all.set(runners.processes, () => measureProcesses(2, 'sharded-step.ts', [...args, 'mpi']));
+  }
   if (peersHome !== undefined) {
     const args = ['--model', peer, '--steps', String(steps)];
-    const { trl, byHand } = theirNames[workload];
+    const names = theirNames[workload];
+    if (names === undefined) {
+      all.set(runners.deepSpeed, () => measurePeer(peersHome, 'bench_zero3.py', args, 2));
+      return all;
+    }
+    const { trl, byHand } = names;
     all.set(runners.trl, () => measurePeer(peersHome, 'bench_trl.py', [...args, '--mode', trl]));
     if (byHand !== undefined)
       all.set(runners.byHand, () => measurePeer(peersHome, 'bench_bare.py', [...args, '--variant', byHand]));
@@ -83,7 +98,7 @@ function print(model: BenchModel, workload: Workload, best: ReadonlyMap<string, 
     'memory of TRL',
   ];
   const rows = [...best].map(([name, timed]) => [
-    name === runners.compiled || name === runners.eager ? `mooring, ${name}` : name,
+    theirs.includes(name) ? name : `mooring, ${name}`,
     timed.min_ms.toFixed(0),
     timed.med_ms.toFixed(0),
     ((1000 * tokensPerStep) / timed.min_ms).toFixed(0),
@@ -95,6 +110,19 @@ function print(model: BenchModel, workload: Workload, best: ReadonlyMap<string, 
   ]);
   console.log(`\n${model}, ${titles[workload]}: 4 pairs of 64 + 64 tokens, best of ${rounds} runs each`);
   console.log(table([['', ...head], ...rows]));
+  const traffic = [...best].flatMap(([name, timed]) => trafficOf(name, timed));
+  if (traffic.length > 0) console.log(`\n${table([['', ...trafficHead], ...traffic])}`);
+}
+
+const trafficHead = ['MB gathered a step', 'by formula', 'MB reduced', 'by formula', 'gathering ms', 'hidden'];
+
+/** What ranks said to each other in a step, where there were some. */
+function trafficOf(name: string, timed: Timed & Partial<ShardedTimed>): string[][] {
+  if (timed.gathered === undefined) return [];
+  const megabytes = (bytes = 0) => (bytes / 1e6).toFixed(3);
+  const { gathered, gathered_formula, reduced, reduced_formula, gathering_ms = 0, hidden_share = 0 } = timed;
+  const bytes = [gathered, gathered_formula, reduced, reduced_formula].map(megabytes);
+  return [[name, ...bytes, gathering_ms.toFixed(0), `${(100 * hidden_share).toFixed(0)} %`]];
 }
 
 function printTargets(model: BenchModel, results: Results): void {

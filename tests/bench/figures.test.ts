@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Timed } from './clock.ts';
 import { drawPanels } from './draw-panels.ts';
 import { fitExponent, upperHalf } from './fit-exponent.ts';
+import { stepTraffic } from './gathered-bytes.ts';
 import { benchModels } from './models.ts';
 import { stepOperations } from './operations.ts';
 import { type Target, targets, verdict } from './targets.ts';
@@ -41,6 +42,28 @@ test('counts the operations of a step by hand', () => {
     stepOperations(shape, sizes, { isPromptShared, isReferenceCached });
   expect(count(false, false)).toBe(4 * forward.inFull);
   expect(count(true, true)).toBe(3 * forward.shared);
+});
+
+test('counts what a rank gathers and reduces by hand', () => {
+  // a tied matrix of 20 numbers, read by two blocks; a layer of 9; a norm of 3, which is whole on every rank
+  const block = (name: string, ...names: string[]) => ({
+    name,
+    kind: 'layer' as const,
+    modules: {},
+    parameters: Object.fromEntries(names.map((each) => [each, each])),
+    run: () => ({}),
+  });
+  const parameter = (name: string, numbers: number) => ({ name, shape: [numbers], isDecayed: true });
+  const model = {
+    blocks: [block('embedding', 'matrix'), block('layer', 'linear', 'norm'), block('head', 'matrix')],
+    parameters: [parameter('matrix', 20), parameter('linear', 9), parameter('norm', 3)],
+  };
+  // of two ranks the first has 10 of the matrix and 4 of the layer: three passes, 4 bytes a number
+  const first = stepTraffic(model, { rank: 0, ranks: 2, persistenceThreshold: 3 });
+  expect(first).toEqual({ gathered: 4 * 3 * (10 + 5 + 10), reduced: 4 * (10 + 5 + 3) });
+  const second = stepTraffic(model, { rank: 1, ranks: 2, persistenceThreshold: 3 });
+  expect(second).toEqual({ gathered: 4 * 3 * (10 + 4 + 10), reduced: 4 * (10 + 4 + 3) });
+  expect(stepTraffic(model, { rank: 0, ranks: 1, persistenceThreshold: 3 })).toEqual({ gathered: 0, reduced: 0 });
 });
 
 test('says for each target whether it is met, and where nothing was measured', () => {
