@@ -15,6 +15,26 @@ export type LoraOptions = NonNullable<Parameters<typeof peftLora>[0]>;
 const fixtures = join(import.meta.dirname, '../../fixtures');
 export const workspace = mkdtempSync(join(tmpdir(), 'mooring-lora-'));
 
+/** What adapters may be, by a clause. */
+export const adapters: Record<string, [model: string, options: LoraOptions]> = {
+  "of PEFT's defaults": ['qwen2', {}],
+  'of every linear, with all biases': [
+    'qwen2',
+    { targetModules: 'all-linear', bias: 'all', initialization: 'gaussian' },
+  ],
+  'of ranks by pattern, rank-stabilised': [
+    'qwen3',
+    { r: 4, rslora: true, rankPattern: { v_proj: 2 }, alphaPattern: { q_proj: 32 } },
+  ],
+  'with DoRA': ['qwen2', { dora: true, targetModules: ['q_proj', 'o_proj'], bias: 'lora_only' }],
+  'with DoRA on transposed weights': ['gpt2', { dora: true }],
+  'of an embedding and the head': ['llama', { targetModules: ['embed_tokens', 'lm_head'] }],
+  'of a tied head': ['qwen2', { targetModules: ['lm_head', 'q_proj'] }],
+  'with a tied head saved whole': ['qwen2', { modulesToSave: ['lm_head', 'norm'] }],
+  'started by PiSSA': ['qwen2', { initialization: 'pissa', targetModules: ['q_proj', 'down_proj'], r: 4 }],
+  'started by PiSSA on transposed weights': ['gpt2', { initialization: 'pissa', r: 4, rslora: true }],
+};
+
 /** A copy of a fixture with a tokenizer. */
 export function withTokenizer(name: string): string {
   const folder = join(mkdtempSync(join(workspace, 'model-')), name);

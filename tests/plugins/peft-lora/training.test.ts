@@ -6,31 +6,12 @@ import { causalLm } from 'mooring/plugins/causal-lm';
 import { Adapters, peftLora } from 'mooring/plugins/peft-lora';
 import { readAdapter, writeAdapter } from '../../../plugins/peft-lora/folder/adapter.ts';
 import { fixture, readExpected } from '../causal-lm/support.ts';
-import { distance, type LoraOptions, logitsOf, rowsOfFixture, train, workspace } from './support.ts';
+import { adapters, distance, type LoraOptions, logitsOf, rowsOfFixture, train, workspace } from './support.ts';
 
 afterAll(() => rmSync(workspace, { recursive: true }));
 
 /** Within what adding in another order changes. */
 const within = 2e-5;
-
-const adapters: Record<string, [model: string, options: LoraOptions]> = {
-  "of PEFT's defaults": ['qwen2', {}],
-  'of every linear, with all biases': [
-    'qwen2',
-    { targetModules: 'all-linear', bias: 'all', initialization: 'gaussian' },
-  ],
-  'of ranks by pattern, rank-stabilised': [
-    'qwen3',
-    { r: 4, rslora: true, rankPattern: { v_proj: 2 }, alphaPattern: { q_proj: 32 } },
-  ],
-  'with DoRA': ['qwen2', { dora: true, targetModules: ['q_proj', 'o_proj'], bias: 'lora_only' }],
-  'with DoRA on transposed weights': ['gpt2', { dora: true }],
-  'of an embedding and the head': ['llama', { targetModules: ['embed_tokens', 'lm_head'] }],
-  'of a tied head': ['qwen2', { targetModules: ['lm_head', 'q_proj'] }],
-  'with a tied head saved whole': ['qwen2', { modulesToSave: ['lm_head', 'norm'] }],
-  'started by PiSSA': ['qwen2', { initialization: 'pissa', targetModules: ['q_proj', 'down_proj'], r: 4 }],
-  'started by PiSSA on transposed weights': ['gpt2', { initialization: 'pissa', r: 4, rslora: true }],
-};
 
 describe.each(Object.entries(adapters))('an adapter %s', (_, [name, options]) => {
   it('starts as its reference, learns, and is in its folder what it was in training', async () => {
