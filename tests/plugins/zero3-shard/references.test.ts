@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Collectives, ParameterStore, type Plugin, Reference } from 'mooring';
+import { ParameterStore, type Plugin, Reference } from 'mooring';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { syncRefModel } from 'mooring/plugins/sync-ref-model';
 import { zero3Shard } from 'mooring/plugins/zero3-shard';
 import { givenRanks, inRanks, toyRun } from 'mooring/testing';
 import { plugin } from '../../core/support.ts';
+import { recorded } from './support.ts';
 
 /** Of the toy: two matrices of 8 x 4, which are split, and a bias of 8, which is whole on every rank. */
 const matrices = 2 * 8 * 4;
@@ -54,24 +55,6 @@ function train(ranks: number, plugins: () => readonly Plugin[]): Promise<Seen[]>
     await toyRun([refClone(), ...plugins(), look, ...sharded]).trainer.train();
     return seen;
   });
-}
-
-/** Collectives that note what each call is for. */
-function recorded(inner: Collectives, calls: string[]): Collectives {
-  const noted =
-    <Args extends readonly unknown[], Result>(call: (...args: Args) => Result) =>
-    (...args: Args) => {
-      calls.push(String(args.at(-1)));
-      return call(...args);
-    };
-  return {
-    ...inner,
-    allGather: noted(inner.allGather) as Collectives['allGather'],
-    reduceScatter: noted(inner.reduceScatter) as Collectives['reduceScatter'],
-    allReduce: noted(inner.allReduce) as Collectives['allReduce'],
-    broadcast: noted(inner.broadcast) as Collectives['broadcast'],
-    barrier: noted(inner.barrier),
-  };
 }
 
 describe.each([2, 3])('a clone of a policy that is split among %i ranks', (ranks) => {

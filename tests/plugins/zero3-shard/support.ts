@@ -57,3 +57,21 @@ export function distance(one: readonly number[], other: readonly number[]): numb
   const apart = one.map((value, at) => Math.abs(value - (other[at] as number)) / Math.max(1, Math.abs(value)));
   return Math.max(0, ...apart);
 }
+
+/** Collectives that note what each call is for. */
+export function recorded(inner: Collectives, calls: string[]): Collectives {
+  const noted =
+    <Args extends readonly unknown[], Result>(call: (...args: Args) => Result) =>
+    (...args: Args) => {
+      calls.push(String(args.at(-1)));
+      return call(...args);
+    };
+  return {
+    ...inner,
+    allGather: noted(inner.allGather) as Collectives['allGather'],
+    reduceScatter: noted(inner.reduceScatter) as Collectives['reduceScatter'],
+    allReduce: noted(inner.allReduce) as Collectives['allReduce'],
+    broadcast: noted(inner.broadcast) as Collectives['broadcast'],
+    barrier: noted(inner.barrier),
+  };
+}
