@@ -62,6 +62,11 @@ export const failure = defineErrors({
     consequence: 'It cannot be read.',
     remedy: 'The nearest name there is "{nearest}".',
   },
+  SAFETENSORS_RANGE: {
+    fact: '{file}: elements up to {end} of the tensor "{tensor}" were asked for, which has {total}.',
+    consequence: 'Nothing was read.',
+    remedy: 'Ask for a range of the shape that the file gives: `entries` has it.',
+  },
   SAFETENSORS_TRUNCATED: {
     fact: '{file} ends after {size} bytes, where {needed} were to be read.',
     consequence: 'The file was cut off, as by a broken download.',

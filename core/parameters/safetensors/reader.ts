@@ -105,7 +105,7 @@ async function* readPieces(
 ): AsyncGenerator<Values> {
   const total = countOf(file, entry, name);
   const { begin, end } = range ?? { begin: 0, end: total };
-  if (end > total) throw new RangeError(`${name} has ${total} elements, not ${end}`);
+  if (end > total) throw failure('SAFETENSORS_RANGE', { file, tensor: name, total, end });
   const bytes = bytesOf(entry.dtype);
   const buffer = spare ?? new ArrayBuffer(8 * pieceCount);
   spare = undefined;
