@@ -4,15 +4,7 @@ import { failure } from './failure.ts';
 import { Hooks } from './hooks/registry.ts';
 import { type HookName, hookNames, hookTable } from './lifecycle.ts';
 import { checkOptions } from './options.ts';
-import {
-  apiVersion,
-  type ChosenPlugin,
-  optional,
-  type Plugin,
-  type PluginContext,
-  type Services,
-  type Uses,
-} from './plugin.ts';
+import { apiVersion, type ChosenPlugin, type Plugin, type PluginContext, type Services, type Uses } from './plugin.ts';
 import { type Decorated, type Need, needed, type Provided, providersOf } from './providers.ts';
 import { Collectives, type Log } from './tokens.ts';
 
@@ -59,7 +51,7 @@ export class Assembly {
   async open<Used extends Uses>(core: Used): Promise<Services<Used>> {
     this.container = new ServiceContainer(this.provided, this.decorated, [
       // the ranks come first: they divide the machine before an engine takes all of it, and must hear of what fails later
-      { asker: 'The core', uses: { collectives: optional(Collectives) } },
+      { asker: 'The core', uses: { collectives: { optional: Collectives } } },
       ...this.needs,
       { asker: 'The core', uses: core },
     ]);
