@@ -261,17 +261,16 @@ export class ThreadCollectives implements Collectives {
   }
 }
 
-interface PayloadType {
-  new (length: number): Payload;
-  new (memory: SharedArrayBuffer, offset: number, length: number): Payload;
-}
+type PayloadType = new (memory: ArrayBufferLike, offset: number, length: number) => Payload;
 
 function viewLike<Data extends Payload>(like: Data, memory: SharedArrayBuffer, offset: number, length: number): Data {
   return new (typeOf(like))(memory, offset, length) as Data;
 }
 
+/** Values of a kind that are yet to be set: memory that is not zeroed for it. */
 function emptyLike<Data extends Payload>(like: Data, length: number): Data {
-  return new (typeOf(like))(length) as Data;
+  const { buffer } = Buffer.allocUnsafeSlow(length * like.BYTES_PER_ELEMENT);
+  return new (typeOf(like))(buffer, 0, length) as Data;
 }
 
 function typeOf(values: Payload): PayloadType {
