@@ -77,7 +77,8 @@ export async function connectMpi(options: MpiOptions): Promise<Collectives> {
   port.unref();
   process.on('uncaughtExceptionMonitor', (error) => collectives.abort(error.message));
   process.on('exit', (code) => {
-    post({ kind: 'finish', code });
+    // the exit code of a program that waits for what never comes is not in the event
+    post({ kind: 'finish', code: Number(process.exitCode ?? code) });
     Atomics.wait(ended, 0, 0);
   });
   return collectives;

@@ -5,6 +5,8 @@ import type { Mpi, Started, Waiting } from './library.ts';
 export type Notice =
   /** The sender failed. */
   | { readonly kind: 'failed'; readonly cause: string }
+  /** The sender's program has come to its end, after so many collectives of each channel. */
+  | { readonly kind: 'ended'; readonly begun: readonly [number, number] }
   /** The sender waits in its collective number `at` of a channel: has the receiver come to that one? */
   | { readonly kind: 'asked'; readonly channel: 0 | 1; readonly at: number }
   /** The answer, and what the receiver's collective of that number was for, if it still knows. */

@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import type { Handle } from './abi.ts';
 import { callsOf } from './calls.ts';
-import { Control, type Received } from './control.ts';
+import { Control, type Notice, type Received } from './control.ts';
 import type { Mpi, Started } from './library.ts';
 import type { Flaw, Order, Reply } from './orders.ts';
 import { Patience } from './patience.ts';
@@ -44,6 +44,7 @@ export class Progress {
   private readonly ending: Handle;
   private readonly control: Control;
   private pending: Pending[] = [];
+  private readonly ended: (Received & { readonly kind: 'ended' })[] = [];
   private readonly begun = [new Begun(), new Begun()] as const;
   private failed: { readonly rank: number; readonly cause: string; readonly at: number } | undefined;
   private idleRounds = 0;
@@ -72,7 +73,9 @@ export class Progress {
 
   /** Waits until all ranks are here, and ends MPI. Once a rank failed, the others have only so long. */
   finish(code: number): void {
+    const [first, second] = this.begun;
     if (code !== 0) this.abort(`it ended with exit code ${code}`);
+    else this.tellOthers({ kind: 'ended', begun: [first.count, second.count] });
     const met = this.mpi.start([{ name: 'MPI_Ibarrier' }], this.ending);
     while (!this.mpi.test(met)) {
       for (const notice of this.control.receive()) this.hear(notice);
@@ -120,6 +123,9 @@ export class Progress {
     if (this.pending.length < before.length) this.idleRounds = 0;
     for (const notice of this.control.receive()) this.hear(notice);
     for (const each of this.pending) this.lookAfter(each);
+    for (const { from, begun } of this.ended)
+      if (this.pending.some(({ channel, at }) => at >= begun[channel]))
+        this.fail(from, 'its program ended before that of the others');
   }
 
   /** Asks the others about a collective that takes long, and says who has not come to it. */
@@ -131,6 +137,7 @@ export class Progress {
 
   private hear(notice: Received): void {
     if (notice.kind === 'failed') this.fail(notice.from, notice.cause);
+    else if (notice.kind === 'ended') this.ended.push(notice);
     else if (notice.kind === 'asked')
       this.control.send(notice.from, { ...notice, kind: 'told', ...this.begun[notice.channel].at(notice.at) });
     else this.learn(notice);
@@ -145,9 +152,13 @@ export class Progress {
 
   private abort(cause: string): void {
     if (this.failed !== undefined) return;
-    for (let rank = 0; rank < this.settings.ranks; rank++)
-      if (rank !== this.settings.rank) this.control.send(rank, { kind: 'failed', cause });
+    this.tellOthers({ kind: 'failed', cause });
     this.fail(this.settings.rank, cause);
+  }
+
+  private tellOthers(notice: Notice): void {
+    for (let rank = 0; rank < this.settings.ranks; rank++)
+      if (rank !== this.settings.rank) this.control.send(rank, notice);
   }
 
   private fail(rank: number, cause: string): void {
@@ -191,7 +202,7 @@ export class Progress {
 /** What a rank has begun, counted, and what the latest were for. */
 class Begun {
   private readonly latest: string[] = [];
-  private count = 0;
+  count = 0;
 
   add(of: string): number {
     this.latest[this.count % remembered] = of;

@@ -26,6 +26,14 @@ describe(`under ${launcher}`, () => {
     expect(all.output).toContain(purpose);
   });
 
+  test('a rank whose program ends early ends those that wait for it', async () => {
+    const all = await LaunchedRanks.launch(3);
+    all.tell({ kind: 'end' }, [1]);
+    all.tell({ kind: 'meet', of: purpose }, [0, 2]);
+    expect(await all.end()).not.toBe(0);
+    expect(all.output).toMatch(/Rank 1 failed: its program ended before that of the others/);
+  });
+
   test('a rank that is killed ends the others', async () => {
     const all = await LaunchedRanks.launch(3);
     all.tell({ kind: 'meet', of: purpose }, [0, 2]);
