@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { Collectives, Driver, Drivers, definePlugin, Model, ParameterStore, RunConfig } from 'mooring';
 import { agreeOnRun } from './agree/agree-on-run.ts';
+import { agreeOnValues } from './agree/agree-on-values.ts';
 import { connectRanks } from './connect-ranks.ts';
 import { BlockParameters } from './gather/block-parameters.ts';
 import { createGatherWindows } from './gather/gather-windows.ts';
@@ -68,6 +69,7 @@ export const zero3Shard = definePlugin({
     });
 
     hooks.setup.tap(({ run }) => agreeOnRun(services.collectives, run), { before: 'metrics?' });
+    hooks.trainBegin.tap(() => agreeOnValues(services.collectives, store as ShardedStore));
     windowsOf(() => store as ShardedStore).tap(hooks);
     if (isWholeResident) {
       const gather = () => residents.gather(services.model, store as ShardedStore, parameters.of);

@@ -4,7 +4,7 @@ import { defineErrors } from 'mooring';
 export const failure = defineErrors({
   RANKS_DIFFER: {
     fact: 'Ranks are about to do different things: {differences}.',
-    consequence: 'They would wait for each other, or train a mixture of several runs, so nothing was loaded.',
+    consequence: 'They would wait for each other, or train a mixture of several runs, so nothing was trained.',
     remedy: 'Start every rank with the same run file, package and files.',
   },
 });

@@ -2,7 +2,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
-import { type Collectives, createTrainer, definePlugin, type Plugin, type RunInput } from 'mooring';
+import * as tf from '@tensorflow/tfjs';
+import { type Collectives, createTrainer, definePlugin, ParameterStore, type Plugin, type RunInput } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { preferenceData } from 'mooring/plugins/preference-data';
@@ -10,7 +11,7 @@ import { refClone } from 'mooring/plugins/ref-clone';
 import { sft } from 'mooring/plugins/sft';
 import { tokenizer } from 'mooring/plugins/tokenizer';
 import { zero3Shard } from 'mooring/plugins/zero3-shard';
-import { givenRanks, inRanks } from 'mooring/testing';
+import { givenRanks, inRanks, toyRun } from 'mooring/testing';
 import { z } from 'zod';
 import { agreeOn } from '../../../plugins/zero3-shard/agree/agree-on-run.ts';
 import { plugin, quiet } from '../../core/support.ts';
@@ -65,6 +66,27 @@ test('ranks that are about to do the same begin, wherever their files are', asyn
     endOf({ ...common, ...options, ...(collectives.rank > 0 && elsewhere) }, collectives),
   );
   expect(ends).toEqual([1, 2].map(() => ({ error: undefined, hadWeights: true })));
+});
+
+test('values that every rank holds whole are compared once they are loaded', async () => {
+  const messages = await inRanks(3, async (collectives) => {
+    const changing = plugin(
+      'changing',
+      ({ hooks, services }) => {
+        hooks.modelReady.tap(() => {
+          if (collectives.rank === 1) services.store.write('head.bias', 'policy', tf.ones([8]));
+        });
+      },
+      { store: ParameterStore },
+    );
+    const { trainer } = toyRun([zero3Shard(), givenRanks(collectives, 'zero3-shard'), changing]);
+    return trainer.train().then(
+      () => 'no error',
+      (error) => error.message,
+    );
+  });
+  for (const message of messages)
+    expect(message).toMatch(/: parameter head\.bias is \w{12} on rank 0 and \w{12} on rank 1\./);
 });
 
 test('every field that differs is said, with each value and the ranks that have it', async () => {
