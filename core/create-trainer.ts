@@ -145,7 +145,7 @@ export class Trainer {
     const { hooks, run } = session;
     const trained = async () => {
       await train(session);
-      return this.config.output === undefined ? [] : exportRun(hooks, run, this.config.output);
+      return this.config.output === undefined ? [] : exportRun(hooks, run, this.config.output, session.collectives);
     };
     const reported = () =>
       trained().catch(async (error) => {
@@ -251,10 +251,10 @@ export class Trainer {
   }
 }
 
-async function saveLastGood({ hooks, run, config }: Session): Promise<string> {
+async function saveLastGood({ hooks, run, config, collectives }: Session): Promise<string> {
   if (config.output === undefined) return 'The run has no output folder, so its weights were not saved.';
   try {
-    const written = await exportRun(hooks, run, `${config.output}/last-good`);
+    const written = await exportRun(hooks, run, `${config.output}/last-good`, collectives);
     return `The weights of step ${run.step} are saved in ${written.join(', ')}.`;
   } catch (error) {
     return `Saving the weights of step ${run.step} failed as well: ${error instanceof Error ? error.message : error}`;

@@ -1,5 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import type { Collectives } from './collectives/collectives.ts';
+import { announced, onFirst, together } from './collectives/together.ts';
 import type { Run } from './hook-arguments.ts';
 import type { CallFace } from './hooks/registry.ts';
 import { asideName, forget } from './parameters/aside-name.ts';
@@ -8,26 +10,37 @@ import { explained, replaceFolder } from './parameters/writeAside.ts';
 /**
  * Lets plugins write their folders into a staging directory, then moves each into `output`, the old one
  * stepping aside: a crash at any moment leaves either the old or the new folder whole. Returns the folders written.
- * Throws DISK_FULL, WRITE_FAILED, and what the taps throw.
+ * Every rank calls it, and the first makes and moves folders. Throws DISK_FULL, WRITE_FAILED, RANK_FAILED, and what the taps throw.
  */
-export async function exportRun(hooks: CallFace, run: Run, output: string): Promise<string[]> {
-  const staging = asideName(path.join(output, '.export'), 'staging');
-  await mkdir(staging, { recursive: true }).catch((cause) => {
-    throw explained(cause, output);
+export async function exportRun(
+  hooks: CallFace,
+  run: Run,
+  output: string,
+  collectives: Collectives,
+): Promise<string[]> {
+  const isFirst = collectives.rank === 0;
+  const own = isFirst ? asideName(path.join(output, '.export'), 'staging') : '';
+  const staging = await announced(collectives, own, 'the folder to export into');
+  const written: string[] = [];
+  await onFirst(collectives, 'an empty folder to export into', async () => {
+    await mkdir(staging, { recursive: true }).catch((cause) => {
+      throw explained(cause, output);
+    });
   });
   try {
-    await hooks.export({ directory: staging, run });
-    const written: string[] = [];
-    for (const name of await readdir(staging)) {
-      const target = path.join(output, name);
-      await replaceFolder(path.join(staging, name), target);
-      written.push(target);
-    }
-    return written;
+    await together(collectives, 'the export', () => hooks.export({ directory: staging, run }));
+    await onFirst(collectives, 'what was exported in its place', async () => {
+      for (const name of await readdir(staging)) {
+        const target = path.join(output, name);
+        await replaceFolder(path.join(staging, name), target);
+        written.push(target);
+      }
+    });
+    return JSON.parse(await announced(collectives, JSON.stringify(written), 'what was exported')) as string[];
   } catch (cause) {
     throw explained(cause, output);
   } finally {
-    await rm(staging, { recursive: true, force: true });
+    if (isFirst) await rm(staging, { recursive: true, force: true });
     forget(staging);
   }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { alone, type Collectives } from '../collectives/collectives.ts';
 import type { ParameterStore } from '../tokens.ts';
+import { partOf } from './part-of.ts';
 
 /** What is kept of a tensor: the hashes of its elements, added up modulo 2^32 in two lanes. */
 interface Sums {
@@ -80,16 +81,9 @@ export async function fingerprintOf(
 ): Promise<string> {
   const fingerprint = new Fingerprint();
   for (const name of names) {
-    const { shape } = store.spec(name);
-    const { begin, end } = store.range(name);
-    // what every rank holds whole is told by the first
-    const isElsewhere = collectives.rank > 0 && end - begin === shape.reduce((product, size) => product * size, 1);
-    if (isElsewhere) {
-      await fingerprint.add(name, shape, []);
-      continue;
-    }
-    const value = store.readShard(name, view);
-    await fingerprint.add(name, shape, [(await value.data().finally(() => value.dispose())) as Float32Array], begin);
+    const { range, read } = partOf(store, name, view, collectives);
+    const pieces = range.begin < range.end ? [(await read()) as Float32Array] : [];
+    await fingerprint.add(name, store.spec(name).shape, pieces, range.begin);
   }
   if (collectives.ranks > 1) await mergeFingerprints(collectives, fingerprint);
   return fingerprint.value;

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import {
+  Collectives,
   Driver,
   definePlugin,
   Generator,
@@ -7,6 +8,7 @@ import {
   Models,
   optional,
   ParameterStore,
+  partOf,
   Random,
   RunConfig,
   Tokenizer,
@@ -16,7 +18,7 @@ import { generate, score } from './commands.ts';
 import { createDecoder, type Decoder } from './decoder.ts';
 import { endIdsOf } from './end-ids.ts';
 import { createGenerator } from './generate.ts';
-import { saveModel } from './save.ts';
+import { type SavedModel, saveModel } from './save.ts';
 import { storedDtype } from './weights.ts';
 
 /** Provides the model of a Hugging Face folder, generates with it, and saves it, if it was trained, as such a folder: `model/` in the run's output. */
@@ -25,7 +27,13 @@ export const causalLm = definePlugin({
   apiVersion: 1,
   commands: [score, generate],
   options: z.strictObject({ initialize: z.enum(['weights', 'random']).default('weights') }),
-  uses: { config: RunConfig, store: ParameterStore, model: Model, tokenizer: optional(Tokenizer) },
+  uses: {
+    config: RunConfig,
+    collectives: Collectives,
+    store: ParameterStore,
+    model: Model,
+    tokenizer: optional(Tokenizer),
+  },
   apply({ hooks, provide, options, services }) {
     provide(Model, {
       uses: { config: RunConfig, random: Random },
@@ -40,22 +48,20 @@ export const causalLm = definePlugin({
       create: ({ model, driver }) => createGenerator(model as Decoder, driver, endIdsOf(model as Decoder)),
     });
     hooks.export.tap(async ({ directory }) => {
-      const { config, store, tokenizer } = services;
+      const { config, collectives, store, tokenizer } = services;
       const model = services.model as Decoder;
       // a base that nothing trained stands where it was read; what was trained over it is for its plugin to save
       if (!model.parameters.some(({ name }) => store.isTrainable(name))) return;
       const fresh = options.initialize === 'random';
-      await saveModel(join(directory, 'model'), {
+      const saved: SavedModel = {
         source: model.folder,
         config: model.config,
         parameters: model.parameters,
         dtype: config.train.saveDtype ?? (fresh ? 'float32' : await storedDtype(model.folder)),
         tokenizerFiles: tokenizer?.files,
-        async read(name) {
-          const value = store.read(name, 'policy');
-          return (await value.data().finally(() => value.dispose())) as Float32Array;
-        },
-      });
+        part: (name) => partOf(store, name, 'policy', collectives),
+      };
+      await saveModel(join(directory, 'model'), saved, collectives);
     });
   },
 });

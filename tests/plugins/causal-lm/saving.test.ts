@@ -2,9 +2,12 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
-import { openWeights } from 'mooring';
+import { alone, createTrainer, Model, openWeights, ParameterStore, partOf } from 'mooring';
+import { causalLm } from 'mooring/plugins/causal-lm';
+import { inRanks } from 'mooring/testing';
 import { readConfig } from '../../../plugins/causal-lm/config.ts';
 import { saveModel } from '../../../plugins/causal-lm/save.ts';
+import { heldInRanges } from '../../core/parameters/sharded.ts';
 import { failureOf } from '../../core/support.ts';
 import { fixture, fixtureNames, withModel } from './support.ts';
 
@@ -18,18 +21,17 @@ function resave(
   read?: () => Promise<never>,
 ): Promise<void> {
   return withModel(fixture(name), 'cpu', ({ model, store }) =>
-    saveModel(target, {
-      source: fixture(name),
-      config: readConfig(fixture(name)),
-      parameters: model.parameters,
-      dtype,
-      read:
-        read ??
-        (async (parameter) => {
-          const tensor = store.read(parameter, 'policy');
-          return (await tensor.data().finally(() => tensor.dispose())) as Float32Array;
-        }),
-    }),
+    saveModel(
+      target,
+      {
+        source: fixture(name),
+        config: readConfig(fixture(name)),
+        parameters: model.parameters,
+        dtype,
+        part: (parameter) => ({ ...partOf(store, parameter, 'policy', alone), ...(read && { read }) }),
+      },
+      alone,
+    ),
   );
 }
 
@@ -77,4 +79,36 @@ test('a disk that fills up while saving leaves the old folder, and nothing besid
   expect(error.code).toBe('DISK_FULL');
   expect(readFileSync(path.join(target, 'mark'), 'utf8')).toBe('old');
   expect(readdirSync(parent)).toEqual(['model']);
+});
+
+test.each([
+  ['float32', 'qwen2', 2],
+  ['bfloat16', 'llama-bf16-sharded', 3],
+  ['float16', 'gpt2', 4],
+] as const)('ranks that hold parts write the folder that one writes, byte for byte: %s', async (dtype, name, ranks) => {
+  const [one, together] = [path.join(folder(), 'model'), path.join(folder(), 'model')];
+  const uses = { model: Model, store: ParameterStore } as const;
+  for (const [target, count] of [
+    [one, 1],
+    [together, ranks],
+  ] as const)
+    await inRanks(count, (collectives) =>
+      createTrainer({ model: fixture(name), train: { engine: 'cpu' } })
+        .use(causalLm(), heldInRanges(collectives))
+        .withServices(uses, ({ model, store }) => {
+          const { parameters } = model;
+          const saved = { source: fixture(name), config: readConfig(fixture(name)), parameters, dtype };
+          return saveModel(
+            target,
+            { ...saved, part: (parameter) => partOf(store, parameter, 'policy', collectives) },
+            collectives,
+          );
+        }),
+    );
+  const files = readdirSync(one);
+  expect(readdirSync(together)).toEqual(files);
+  const differing = files.filter(
+    (file) => !readFileSync(path.join(together, file)).equals(readFileSync(path.join(one, file))),
+  );
+  expect(differing).toEqual([]);
 });
