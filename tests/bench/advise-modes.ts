@@ -4,6 +4,7 @@ import { refCache } from 'mooring/plugins/ref-cache';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { refReload } from 'mooring/plugins/ref-reload';
 import { syncRefModel } from 'mooring/plugins/sync-ref-model';
+import { zero3Shard } from 'mooring/plugins/zero3-shard';
 import type { Setting } from '../../plugins/advise/predict-memory.ts';
 import { emptyFolder } from './empty-folder.ts';
 
@@ -12,6 +13,8 @@ export interface AdviseMode {
   /** The mechanism's name in `plugins/advise/mechanisms.ts`. */
   readonly mechanism: string;
   readonly plugins: (model: string) => readonly Plugin[];
+  /** Of a run that is sharded: by so many ranks. */
+  readonly ranks?: number;
   readonly train?: Partial<TrainSettings>;
   /** What differs from compiled runs whose pairs share their prompts. */
   readonly setting?: Partial<Setting>;
@@ -27,6 +30,18 @@ const mixed = () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.6 }
 const copied = () => [refClone(), syncRefModel({ everySteps: 2, mixupAlpha: 1 })];
 
 const lora = (options: object) => [peftLora({ r: 16, targetModules: 'all-linear', ...options })];
+
+const sharded = (
+  ranks: number,
+  mechanism: string,
+  plugins: AdviseMode['plugins'],
+  stage: 1 | 2 | 3 = 3,
+): AdviseMode => ({
+  mechanism,
+  ranks,
+  plugins: (model) => [zero3Shard({ ranks, stage }), ...plugins(model)],
+  setting: { ranks },
+});
 
 /** A mode is one row: its name, what it is predicted as, and the plugins that it runs. */
 export const adviseModes: Readonly<Record<string, AdviseMode>> = {
@@ -63,4 +78,14 @@ export const adviseModes: Readonly<Record<string, AdviseMode>> = {
   },
   'lora, snapshot': { mechanism: 'LoRA, adapter snapshot', plugins: () => lora({ reference: 'adapter-snapshot' }) },
   cached: { mechanism: 'full, cached', plugins: cached },
+  'clone on 2 ranks': sharded(2, 'ZeRO-3, clone', () => [refClone()]),
+  'clone on 4 ranks': sharded(4, 'ZeRO-3, clone', () => [refClone()]),
+  'clone on 2 ranks, stage 2': sharded(2, 'ZeRO-2, clone', () => [refClone()], 2),
+  'clone on 2 ranks, stage 1': sharded(2, 'ZeRO-1, clone', () => [refClone()], 1),
+  'reload from disk on 2 ranks': sharded(2, 'ZeRO-3, reload from disk', (model) => [
+    refReload({ model, offload: 'disk' }),
+  ]),
+  'lora, base in bf16 on 2 ranks': sharded(2, 'ZeRO-3, LoRA, adapters off, base in bf16', () =>
+    lora({ storage: 'bfloat16' }),
+  ),
 };

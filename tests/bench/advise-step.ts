@@ -1,4 +1,4 @@
-import { createTrainer, definePlugin, Engine, Model } from 'mooring';
+import { Collectives, createTrainer, definePlugin, Engine, Model } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { mechanisms } from '../../plugins/advise/mechanisms.ts';
@@ -8,11 +8,12 @@ import { type AdviseMode, adviseModes, adviseSteps } from './advise-modes.ts';
 import { batch, oneOf } from './bench-run.ts';
 import { type BenchModel, benchModels, modelFolder } from './models.ts';
 import { randomPairs } from './random-pairs.ts';
+import { tellRanks } from './tell-ranks.ts';
 
 /** What a process says of a mode. */
 export interface AdviseFigures {
   readonly predicted: MemoryPrediction;
-  /** The most bytes of tensors and variables at once, and the most that the process held. */
+  /** The most bytes of tensors and variables at once, and the most that the process held: of the rank that held most. */
   readonly tensors: number;
   readonly resident: number;
 }
@@ -33,12 +34,20 @@ const setting: Setting = {
 const predictor = definePlugin({
   name: 'predictor',
   apiVersion: 1,
-  uses: { engine: Engine, model: Model },
+  uses: { engine: Engine, model: Model, collectives: Collectives },
   apply({ hooks, services }) {
-    hooks.trainEnd.tap(() => {
-      const predicted = predictMemory(shapesOf(services.model), setting);
+    hooks.trainEnd.tap(async () => {
+      const { collectives, engine, model } = services;
       const resident = process.resourceUsage().maxRSS * 1024;
-      console.log(JSON.stringify({ predicted, tensors: services.engine.peakBytes(), resident }));
+      const all = await tellRanks(collectives, { tensors: engine.peakBytes(), resident });
+      if (collectives.rank > 0) return;
+      const most = (name: 'tensors' | 'resident') => Math.max(...all.map((figures) => figures[name] ?? 0));
+      const figures: AdviseFigures = {
+        predicted: predictMemory(shapesOf(model), setting),
+        tensors: most('tensors'),
+        resident: most('resident'),
+      };
+      console.log(JSON.stringify(figures));
     });
   },
 });
