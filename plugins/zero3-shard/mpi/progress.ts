@@ -74,7 +74,7 @@ export class Progress {
   /** Waits until all ranks are here, and ends MPI. Once a rank failed, the others have only so long. */
   finish(code: number): void {
     const [first, second] = this.begun;
-    if (code !== 0) this.abort(`it ended with exit code ${code}`);
+    if (!endedInOrder.includes(code)) this.abort(`it ended with exit code ${code}`);
     else this.tellOthers({ kind: 'ended', begun: [first.count, second.count] });
     const met = this.mpi.start([{ name: 'MPI_Ibarrier' }], this.ending);
     while (!this.mpi.test(met)) {
@@ -198,6 +198,9 @@ export class Progress {
     this.port.postMessage(reply);
   }
 }
+
+/** Exit codes of a run that came to its end, or that a signal stopped: then too it has saved what it has to. */
+const endedInOrder = [0, 130, 143];
 
 /** What a rank has begun, counted, and what the latest were for. */
 class Begun {
