@@ -9,7 +9,7 @@ import { bestOf, type Results, runners, targets, verdict, type Workload, workloa
 
 // One DPO step, full training: `npm run bench` times ours; with PEERS_HOME also TRL and hand-written PyTorch on the
 // same work, in turn, so that a machine whose speed drifts is fair to all. README.md lists the variables.
-const { PEERS_HOME: peersHome, RECOMPUTE: recompute } = process.env;
+const { PEERS_HOME: peersHome = '', RECOMPUTE: recompute } = process.env;
 const rounds = Number(process.env.ROUNDS ?? 2);
 const models = listed(process.env.MODELS, Object.keys(benchModels) as BenchModel[]);
 const chosen = listed<Workload>(process.env.WORKLOADS, workloads);
@@ -56,7 +56,7 @@ function runnersOf(model: BenchModel, workload: Workload): Map<string, () => Tim
     all.set(runners.threads, () => measureOurs('sharded-step.ts', [...args, 'threads']));
     if (hasMpirun) all.set(runners.processes, () => measureProcesses(2, 'sharded-step.ts', [...args, 'mpi']));
   }
-  if (peersHome !== undefined) {
+  if (peersHome !== '') {
     const args = ['--model', peer, '--steps', String(steps)];
     const names = theirNames[workload];
     if (names === undefined) {
