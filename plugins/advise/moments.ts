@@ -95,10 +95,9 @@ function liveOf(shapes: Shapes, mechanism: Mechanism, sharding: Sharding) {
   const lasting = Math.min(sharding.maxLiveParameters, total);
   const isResident = sharding.stage === 1 || sharding.stage === 2;
   const forward = Math.max(...blocks.map((block, index) => windowOf(block, blocks[index + 1], sharding)));
-  const hasPass = mechanism.reference !== 'cached';
-  const isWhole = mechanism.reference === 'reload-memory' && isResident;
+  const ofForward = mechanism.reference === 'cached' ? ofBase : ofReference;
   return {
-    reference: hasPass && !isWhole ? ofReference * (forward + lasting) : ofBase * (isResident ? 0 : forward + lasting),
+    reference: isResident ? 0 : ofForward * (forward + lasting),
     backward: (index: number) =>
       isResident ? 0 : ofBase * (windowOf(blocks[index], blocks[index - 1], sharding) + lasting),
     lasting: isResident ? 0 : ofBase * lasting,

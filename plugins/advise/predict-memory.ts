@@ -62,7 +62,7 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
   const trained = isAll ? base : adapters;
 
   // stages 1 and 2 hold the whole policy beside the part that the optimizer changes
-  const resident = sharding.stage === 1 || sharding.stage === 2 ? gatheredOf(sizes, sharding) : 0;
+  const resident = sharding.stage === 3 ? 0 : gatheredOf(sizes, sharding);
   const weights = (base + resident) * (isAll ? 4 : mechanism.baseBytes) + bytesOf(adapters);
   const optimizer = 2 * bytesOf(trained);
   const reference = referenceBytes(setting.referenceShapes ?? shapes, mechanism, sharding, adapters);
@@ -120,7 +120,7 @@ function scratchNumbers(shapes: Shapes, workload: Workload, mechanism: Mechanism
   return logits + (isWidened ? Math.max(...shapes.blocks.map(({ parameters }) => parameters)) : 0);
 }
 
-/** Of stages 1 and 2 a view of the policy is one of its part; a model of its own is whole on each rank. */
+/** With stages 1 and 2 a clone is whole beside a view of the part, as the policy is, and another model is whole only. */
 function referenceBytes(
   shapes: Shapes,
   { reference, referenceBytes: each, trains }: Mechanism,
@@ -128,8 +128,10 @@ function referenceBytes(
   adapters: number,
 ): number {
   const own: Sharding = sharding.stage === 3 ? sharding : { ...sharding, ranks: 1 };
-  if (reference === 'clone') return (trains === 'all' ? sharesOf(parameterSizes(shapes), sharding) : adapters) * each;
-  if (reference === 'reload-memory') return sharesOf(parameterSizes(shapes), own) * each;
+  const sizes = parameterSizes(shapes);
+  const resident = sharding.stage === 3 ? 0 : gatheredOf(sizes, sharding);
+  if (reference === 'clone') return (trains === 'all' ? sharesOf(sizes, sharding) + resident : adapters) * each;
+  if (reference === 'reload-memory') return sharesOf(sizes, own) * each;
   if (reference === 'reload-disk') return Math.max(...shapes.blocks.map(({ sizes }) => sharesOf(sizes, own))) * 4;
   return reference === 'adapter-snapshot' ? 4 * adapters : 0;
 }
