@@ -1,4 +1,4 @@
-import koffi from 'koffi';
+import { isMainThread } from 'node:worker_threads';
 
 const { mmapThreshold, trimThreshold } = { mmapThreshold: -3, trimThreshold: -1 };
 
@@ -7,9 +7,10 @@ const { mmapThreshold, trimThreshold } = { mmapThreshold: -3, trimThreshold: -1 
  * of parameters and gradients come and go with every block, and large ones are otherwise mapped and zeroed anew each time:
  * measured on a virtual machine, 32 MiB take 93 ms so, and 13 ms where they are kept. Only glibc knows how.
  */
-export function keepFreedMemory(): void {
-  if (process.platform !== 'linux') return;
+export async function keepFreedMemory(): Promise<void> {
+  if (process.platform !== 'linux' || !isMainThread) return;
   try {
+    const { default: koffi } = await import('koffi');
     const mallopt = koffi.load(null).func('int mallopt(int, int)');
     mallopt(mmapThreshold, 2 ** 30);
     mallopt(trimThreshold, 2 ** 28);

@@ -1,9 +1,11 @@
 import { createLog } from 'mooring';
+import { keepFreedMemory } from '../../plugins/zero3-shard/keep-memory.ts';
 import { createThreads } from '../../plugins/zero3-shard/threads/create-threads.ts';
 
 // times collectives between threads; every rank runs this, the first prints
 const ranks = Number(process.argv[2] ?? 2);
-const rounds = 15;
+const rounds = 40;
+await keepFreedMemory();
 const collectives = createThreads({ ranks, log: createLog() });
 const print = (line: string) => void (collectives.rank === 0 && process.stdout.write(`${line}\n`));
 
