@@ -30,51 +30,40 @@ export interface MpiOptions {
 export async function connectMpi(options: MpiOptions): Promise<Collectives> {
   const environment = options.environment ?? mpiEnvironment();
   if (environment === undefined) throw failure('MPI_NOT_LAUNCHED', {});
-  const { port1: port, port2 } = new MessageChannel();
-  const posted = shared();
-  const ended = shared();
+  const { address } = await import('koffi');
   const { rank, ranks } = environment;
-  const data: ThreadData = {
-    port: port2,
-    environment,
-    settings: {
-      rank,
-      ranks,
-      mostBytes: options.mostBytes ?? mostBytes,
-      slowAfterMs: options.slowAfterMs ?? 10_000,
-      graceMs: options.graceMs ?? 5000,
-      posted,
-    },
-    ended,
-  };
-  const thread = startThread(data);
+  const limit = options.mostBytes ?? mostBytes;
+  const { port1: port, port2 } = new MessageChannel();
+  const [posted, ended] = [shared(), shared()];
   const post = (order: Order) => {
     port.postMessage(order);
     Atomics.add(posted, 0, 1);
     Atomics.notify(posted, 0);
   };
-  const { address } = await import('koffi');
-  const collectives = new MpiCollectives({ rank, ranks, mostBytes: data.settings.mostBytes, post, address });
+  const collectives = new MpiCollectives({ rank, ranks, mostBytes: limit, post, address });
+  const { slowAfterMs = 10_000, graceMs = 5000 } = options;
+  const settings = { rank, ranks, mostBytes: limit, slowAfterMs, graceMs, posted };
+  const thread = startThread({ port: port2, environment, settings, ended });
   await new Promise<void>((resolve, reject) => {
-    const isBroken = (flaw: Flaw) => {
+    const breakDown = (flaw: Flaw) => {
       Atomics.store(ended, 0, 1);
       reject(errorOf(flaw));
       collectives.breakAll(errorOf(flaw));
     };
-    thread.on('error', (error) =>
-      isBroken({ code: 'MPI_FAILED', details: { call: 'The thread', library: 'MPI', reason: error.message } }),
+    thread.on('error', ({ message: reason }) =>
+      breakDown({ code: 'MPI_FAILED', details: { call: 'The thread', library: 'MPI', reason } }),
     );
     port.on('message', (reply: Reply) => {
       if (reply.kind === 'ready') resolve();
-      else if (reply.kind === 'broken') isBroken(reply.flaw);
+      else if (reply.kind === 'broken') breakDown(reply.flaw);
       else if (reply.kind === 'slow') sayWhoIsSlow(options.log, rank, reply);
       else collectives.settle(reply.id, reply.kind === 'failed' ? errorOf(reply.flaw) : undefined);
     });
   });
   // from here on, what waits for the other ranks keeps the process alive, and nothing else does
   thread.unref();
-  collectives.keepAlive = (isWaiting) => (isWaiting ? port.ref() : port.unref());
   port.unref();
+  collectives.keepAlive = (isWaiting) => (isWaiting ? port.ref() : port.unref());
   process.on('uncaughtExceptionMonitor', (error) => collectives.abort(error.message));
   process.on('exit', (code) => {
     // the exit code of a program that waits for what never comes is not in the event
@@ -90,6 +79,7 @@ function shared(): Int32Array {
 
 /** From source, a thread has to be told how to read TypeScript; from the package it has nothing to read. */
 function startThread(data: ThreadData): Worker {
+  for (const [name, value] of Object.entries(ucxSettings)) process.env[name] ??= value;
   const extension = path.extname(import.meta.url);
   const execArgv = extension === '.ts' ? ['--import', import.meta.resolve('mooring/register')] : [];
   return new Worker(new URL(`./thread${extension}`, import.meta.url), {
@@ -98,6 +88,13 @@ function startThread(data: ThreadData): Worker {
     execArgv,
   });
 }
+
+/**
+ * MPICH, and Open MPI on some networks, move data by UCX, whose settings must be there before it is loaded. It would write
+ * over functions of the C library, to hear of memory that is let go, while other threads of Node run them: seen to crash
+ * 4 of 60 starts. And it would take signals from Node, which needs them for WebAssembly.
+ */
+const ucxSettings = { UCX_MEM_EVENTS: 'no', UCX_HANDLE_ERRORS: 'none' };
 
 function errorOf({ code, details }: Flaw): Error {
   if (code === 'RANK_FAILED') return rankFailed(Number(details.rank), String(details.cause), String(details.awaited));
