@@ -11,8 +11,8 @@ export interface Wanted {
   readonly own: Values;
 }
 
-/** A parameter from which on it is gathered by itself: what arrives is then its values as they lie, and nothing is copied. */
-const alone = 65_536;
+/** From so many elements on a parameter has a collective to itself: its values are sent and arrive as they lie, uncopied. */
+export const alone = 65_536;
 
 /**
  * Starts to gather parameters, each a promise of its whole values: large ones by themselves, small ones together in one

@@ -24,6 +24,7 @@ export function createGatherWindows(options: {
   const { store, namesOf, prefetchBucketSize, isReducedByBlock, counters } = options;
   const open: Lease[] = [];
   let coming: Lease | undefined;
+  let reducing: Promise<void> | undefined;
 
   return {
     tap(hooks) {
@@ -32,7 +33,12 @@ export function createGatherWindows(options: {
       hooks.beforeBackward.tap(enter);
       hooks.afterBackward.tap(async () => {
         leave();
-        if (isReducedByBlock) await store().gradients.reduce();
+        if (!isReducedByBlock) return;
+        // the next block computes meanwhile; the gradients of two blocks are there at most
+        const before = reducing;
+        reducing = store().gradients.reduce();
+        reducing.catch(() => undefined); // thrown where it is awaited
+        await before;
       });
     },
   };

@@ -1,5 +1,5 @@
 import type { Collectives, ParameterSpec, Range } from 'mooring';
-import { joined } from '../gather/gather-values.ts';
+import { alone, joined } from '../gather/gather-values.ts';
 import { elementsOf, lengthOf, type Partition } from '../partition.ts';
 
 /** What of a parameter goes into one bucket: a range of each rank's elements. */
@@ -10,7 +10,9 @@ interface Piece {
 
 /**
  * The sums over all ranks of whole gradients, of which each rank gets its part, and of those that are whole everywhere all
- * of it: in buckets of at most `limit` elements. Throws RANK_FAILED.
+ * of it: large ones by themselves, which then lie as they are sent, small ones together, and none of more than `limit`
+ * elements. All of it is begun before anything is waited for: so what a caller begins next comes after it on every rank.
+ * Throws RANK_FAILED.
  */
 export async function reduceValues(
   specs: readonly ParameterSpec[],
@@ -24,35 +26,45 @@ export async function reduceValues(
     parameter,
     ranges: isWhole(parameter) ? [{ begin: 0, end: elementsOf(spec) }] : partition.rangesOf(spec),
   }));
+  const split = bucketsOf(
+    all.filter(({ parameter }) => !isWhole(parameter)),
+    limit,
+  );
+  const whole = bucketsOf(
+    all.filter(({ parameter }) => isWhole(parameter)),
+    limit,
+  );
+  const nameOf = (bucket: readonly Piece[]) => {
+    const more = bucket.length > 1 ? ` and ${bucket.length - 1} more` : '';
+    return `the gradient of ${specs[bucket[0]?.parameter ?? 0]?.name}${more}`;
+  };
+  const sums = await Promise.all([
+    ...split.map((bucket) =>
+      collectives.reduceScatter(laidOut(bucket, values), sizesOf(bucket), 'sum', nameOf(bucket)),
+    ),
+    ...whole.map((bucket) => collectives.allReduce(laidOut(bucket, values), 'sum', nameOf(bucket))),
+  ]);
   const results: Float32Array[] = specs.map(() => new Float32Array());
-  const own = { split: collectives.rank, whole: 0 };
-  for (const kind of ['split', 'whole'] as const) {
-    const pieces = all.filter(({ parameter }) => isWhole(parameter) === (kind === 'whole'));
-    for (const bucket of bucketsOf(pieces, limit)) {
-      const sizes = sizesOf(bucket);
-      const sent = laidOut(bucket, values);
-      const of = `the gradient of ${specs[bucket[0]?.parameter ?? 0]?.name} and ${bucket.length - 1} more`;
-      const sums =
-        kind === 'split'
-          ? await collectives.reduceScatter(sent, sizes, 'sum', of)
-          : await collectives.allReduce(sent, 'sum', of);
-      let at = 0;
-      for (const { parameter, ranges } of bucket) {
-        const part = sums.subarray(at, at + lengthOf(ranges[own[kind]] as Range));
-        const before = results[parameter] as Float32Array;
-        results[parameter] = before.length === 0 ? part : joined([before, part]);
-        at += part.length;
-      }
+  for (const [index, bucket] of [...split, ...whole].entries()) {
+    let at = 0;
+    for (const { parameter, ranges } of bucket) {
+      const own = ranges[isWhole(parameter) ? 0 : collectives.rank] as Range;
+      const part = (sums[index] as Float32Array).subarray(at, at + lengthOf(own));
+      const before = results[parameter] as Float32Array;
+      results[parameter] = before.length === 0 ? part : joined([before, part]);
+      at += part.length;
     }
   }
   return results;
 }
 
-/** One parameter after the other while they fit; one that is too large by itself in several parts of every range. */
+/** Large ones first, then one small one after the other while they fit. */
 function bucketsOf(pieces: readonly Piece[], limit: number): Piece[][] {
+  const isLarge = (piece: Piece) => sizeOf(piece) >= alone;
+  const cutAll = (some: readonly Piece[]) => some.flatMap((piece) => cut(piece, limit));
   const buckets: Piece[][] = [];
   let room = 0;
-  for (const piece of pieces.flatMap((piece) => cut(piece, limit))) {
+  for (const piece of cutAll(pieces.filter((each) => !isLarge(each)))) {
     const size = sizeOf(piece);
     if (size > room) {
       buckets.push([]);
@@ -61,9 +73,10 @@ function bucketsOf(pieces: readonly Piece[], limit: number): Piece[][] {
     buckets.at(-1)?.push(piece);
     room -= size;
   }
-  return buckets;
+  return [...cutAll(pieces.filter(isLarge)).map((piece) => [piece]), ...buckets];
 }
 
+/** A piece that is too large in several, each a part of every range. */
 function cut({ parameter, ranges }: Piece, limit: number): Piece[] {
   const parts = Math.ceil(sizeOf({ parameter, ranges }) / limit);
   return Array.from({ length: parts }, (_, part) => ({
@@ -78,8 +91,8 @@ function cut({ parameter, ranges }: Piece, limit: number): Piece[] {
 /** What goes to each rank, rank after rank; a gradient that is alone lies so already. */
 function laidOut(bucket: readonly Piece[], values: readonly Float32Array[]): Float32Array {
   const [first] = bucket;
-  const alone = values[first?.parameter ?? 0] as Float32Array;
-  if (bucket.length === 1 && first && sizeOf(first) === alone.length) return alone;
+  const single = values[first?.parameter ?? 0] as Float32Array;
+  if (bucket.length === 1 && first && sizeOf(first) === single.length) return single;
   const ranks = first?.ranges.length ?? 0;
   const parts = Array.from({ length: ranks }, (_, rank) =>
     bucket.map(({ parameter, ranges }) => {

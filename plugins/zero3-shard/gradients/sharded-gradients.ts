@@ -10,7 +10,10 @@ export interface ShardedGradients extends Gradients {
   add(name: string, gradient: tf.Tensor): void;
   /** Frees one that waits. */
   drop(name: string): void;
-  /** Adds what waits over all ranks, and keeps this rank's part. Every rank calls it. Throws RANK_FAILED. */
+  /**
+   * Begins to add what waits over all ranks, of which this rank keeps its part. Every rank calls it. Resolves when that
+   * is done, and what was begun before. Throws RANK_FAILED.
+   */
   reduce(): Promise<void>;
 }
 
@@ -25,6 +28,8 @@ export function createShardedGradients(options: {
 }): ShardedGradients {
   const { inner, specOf, partition, collectives, counters } = options;
   const waiting = new Map<string, tf.Tensor>();
+  let begun: Promise<unknown> = Promise.resolve();
+  let clearings = 0;
 
   const drop = (name: string) => {
     waiting.get(name)?.dispose();
@@ -43,16 +48,10 @@ export function createShardedGradients(options: {
     },
     drop,
     async reduce() {
-      const names = [...waiting.keys()];
-      const specs = names.map(specOf);
-      const values = names.map((name) => (waiting.get(name) as tf.Tensor).dataSync<'float32'>());
-      for (const name of names) drop(name);
-      const reduced = await reduceValues(specs, values, { ...options, limit: options.reduceBucketSize });
-      for (const [index, part] of reduced.entries()) {
-        const spec = specs[index] as ParameterSpec;
-        counters.bytesReduced += 4 * bytesless(spec, part);
-        inner.accumulate(spec.name, tf.tensor(part, partition.isWhole(spec) ? [...spec.shape] : [part.length]));
-      }
+      const all = Promise.all([begun, reduceWaiting()]);
+      begun = all;
+      all.catch(() => undefined); // thrown where it is awaited
+      await all;
     },
     async globalNorm(names = inner.gradients.names) {
       // what every rank has whole counts once
@@ -64,13 +63,25 @@ export function createShardedGradients(options: {
       return Math.sqrt(new Float64Array(all.slice().buffer).reduce((sum, each) => sum + each, 0));
     },
     clear() {
+      clearings++;
       for (const name of [...waiting.keys()]) drop(name);
       inner.gradients.clear();
     },
   };
 
-  /** Elements that other ranks keep. */
-  function bytesless(spec: ParameterSpec, part: Float32Array): number {
-    return elementsOf(spec) - (partition.isWhole(spec) ? 0 : part.length);
+  async function reduceWaiting(): Promise<void> {
+    const names = [...waiting.keys()];
+    const specs = names.map(specOf);
+    const values = names.map((name) => (waiting.get(name) as tf.Tensor).dataSync<'float32'>());
+    for (const name of names) drop(name);
+    const before = clearings;
+    const reduced = await reduceValues(specs, values, { ...options, limit: options.reduceBucketSize });
+    if (clearings > before) return; // of a step that failed meanwhile
+    for (const [index, part] of reduced.entries()) {
+      const spec = specs[index] as ParameterSpec;
+      const isWhole = partition.isWhole(spec);
+      counters.bytesReduced += 4 * (elementsOf(spec) - (isWhole ? 0 : part.length));
+      inner.accumulate(spec.name, tf.tensor(part, isWhole ? [...spec.shape] : [part.length]));
+    }
   }
 }
