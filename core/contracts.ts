@@ -188,7 +188,10 @@ export interface ParameterStore {
 /** Moves the policy along the accumulated gradients. */
 export interface Optimizer {
   step(gradients: Gradients, options: { learningRate: number; scale: number }): void;
-  /** The state by name: `<parameter>/<moment>`; the caller disposes the tensors. */
+  /**
+   * The state by name: `<parameter>/<moment>`, shaped as what the store holds of the parameter, or whole on every rank; the
+   * caller disposes the tensors.
+   */
   save(): {
     json: unknown;
     tensors: Iterable<readonly [name: string, value: Tensor]>;

@@ -47,6 +47,12 @@ export interface CheckpointPart {
   readonly json: unknown;
   /** float32 or int32. */
   readonly tensors?: Readonly<Record<string, Tensor>>;
+  /**
+   * Which of them go with a parameter, by its name: what a rank has of one is shaped as what it holds of the parameter
+   * (`readShard`), the checkpoint has it whole, and a rank that resumes gets its part. The others are whole, and the first
+   * rank's are kept.
+   */
+  readonly layout?: Readonly<Record<string, string>>;
 }
 
 /** An optimizer step: `index` counts from 1. */

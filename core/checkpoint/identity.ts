@@ -31,11 +31,12 @@ export function identityOf(session: Session): Fields {
 
 /** What changes figures in their last digits only: how they are computed, not what. */
 export function modeOf({ config, engine, run }: Pick<Session, 'config' | 'engine' | 'run'>): Fields {
+  const { ranks } = run;
   const { compile, recompute } = config.train;
   const threads = process.env.TF_NUM_INTRAOP_THREADS ?? availableParallelism();
   // whether to compile, and to which lengths batches are padded, is decided by the steps to come
   const steps = engine.native === undefined || compile === 'off' ? undefined : run.steps;
-  return flatten({ engine: `${engine.name} ${engine.version}`, compile, recompute, threads, steps });
+  return flatten({ engine: `${engine.name} ${engine.version}`, compile, recompute, threads, ranks, steps });
 }
 
 /** All that decides what a run does, but for what is in files: the ranks of one run have it in common. */

@@ -1,10 +1,14 @@
 import path from 'node:path';
 import { dispose, type Tensor } from '@tensorflow/tfjs';
+import type { Range } from '../collectives/collectives.ts';
 import type { CheckpointPart } from '../hook-arguments.ts';
+import { isWhole } from '../parameters/part-of.ts';
 import type { Session } from '../session.ts';
+import type { ParameterStore } from '../tokens.ts';
 import { failure } from './errors.ts';
 import { frozenFingerprint } from './frozen.ts';
 import { differencesOf, identityOf, modeOf } from './identity.ts';
+import { parameterOf } from './parameter-of.ts';
 import { readStateFile, type State } from './state-file.ts';
 import { namesInTensorFile, partFile, readTensorFile } from './tensor-file.ts';
 
@@ -20,17 +24,20 @@ export async function restoreState(session: Session): Promise<void> {
   const state = await readStateFile(folder);
   await refuseAnother(session, folder, state);
 
-  for await (const [name, value] of readTensorFile(path.join(folder, 'policy.safetensors')))
-    store.write(name, 'policy', value);
+  const partOf = partsIn(store);
+  for await (const [name, value] of readTensorFile(path.join(folder, 'policy.safetensors'), partOf))
+    store.writeShard(name, 'policy', value);
   const moments: (readonly [string, Tensor])[] = [];
-  for await (const moment of readTensorFile(path.join(folder, 'optimizer.safetensors'))) moments.push(moment);
+  const partOfMoment = (name: string, shape: readonly number[]) => partOf(parameterOf(name), shape);
+  for await (const moment of readTensorFile(path.join(folder, 'optimizer.safetensors'), partOfMoment))
+    moments.push(moment);
   optimizer.load({ json: state.optimizer, tensors: moments });
   await restoreReference(session, folder, state);
 
   run.step = state.step;
   run.record = state.record;
   run.evaluation = state.evaluation;
-  const parts = await readParts(folder, state);
+  const parts = await readParts(folder, state, partOf);
   try {
     await hooks.checkpointLoad({ parts });
   } finally {
@@ -54,21 +61,36 @@ async function refuseAnother(session: Session, folder: string, state: State): Pr
     log.warn({ folder }, `resume: ${modes.join('; ')}: figures agree within 1e-5, not to the last bit`);
 }
 
-async function restoreReference({ reference }: Session, folder: string, state: State): Promise<void> {
+async function restoreReference({ reference, store }: Session, folder: string, state: State): Promise<void> {
   if (reference?.parameters === undefined) return;
-  for await (const [name, value] of readTensorFile(path.join(folder, 'reference.safetensors')))
+  for await (const [name, value] of readTensorFile(path.join(folder, 'reference.safetensors'), partsIn(store)))
     reference.parameters.write(name, value);
   const is = { 'reference as it had moved': await reference.fingerprint() };
   const [difference] = differencesOf({ 'reference as it had moved': state.reference ?? 'none' }, is);
   if (difference !== undefined) throw failure('CHECKPOINT_DIFFERS', { folder, differences: difference });
 }
 
-async function readParts(folder: string, { parts }: State): Promise<Record<string, CheckpointPart>> {
+async function readParts(
+  folder: string,
+  { parts }: State,
+  partOf: ReturnType<typeof partsIn>,
+): Promise<Record<string, CheckpointPart>> {
   const read: Record<string, CheckpointPart> = {};
-  for (const [name, { version, json }] of Object.entries(parts)) {
+  for (const [name, { version, json, layout = {} }] of Object.entries(parts)) {
     const tensors: Record<string, Tensor> = {};
-    for await (const [tensor, value] of readTensorFile(path.join(folder, partFile(name)))) tensors[tensor] = value;
-    read[name] = { version, json, tensors };
+    const partOfTensor = (tensor: string, shape: readonly number[]) => partOf(layout[tensor] ?? '', shape);
+    for await (const [tensor, value] of readTensorFile(path.join(folder, partFile(name)), partOfTensor))
+      tensors[tensor] = value;
+    read[name] = { version, json, tensors, layout };
   }
   return read;
+}
+
+/** The elements that this rank holds of a tensor that is, or goes with, a parameter and has its shape; undefined for all of it. */
+function partsIn(store: ParameterStore) {
+  const names = new Set(store.names);
+  return (parameter: string, shape: readonly number[]): Range | undefined => {
+    if (!names.has(parameter) || isWhole(store, parameter)) return undefined;
+    return shape.join() === store.spec(parameter).shape.join() ? store.range(parameter) : undefined;
+  };
 }

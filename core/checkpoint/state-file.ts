@@ -27,7 +27,10 @@ const stateSchema = z.strictObject({
   /** Fingerprint of the reference, if it can move. */
   reference: z.string().optional(),
   optimizer: z.unknown(),
-  parts: z.record(z.string(), z.strictObject({ version: z.number(), json: z.unknown() })),
+  parts: z.record(
+    z.string(),
+    z.strictObject({ version: z.number(), json: z.unknown(), layout: z.record(z.string(), z.string()).optional() }),
+  ),
 });
 
 /** What a checkpoint holds beside tensors. */

@@ -58,6 +58,11 @@ export class BiasCorrectedAverage {
       for (const kind of kinds) yield [`${name}/${kind}`, tf.clone(averaged[kind])];
   }
 
+  /** Which parameter each tensor of the state goes with. */
+  get layout(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.names.flatMap((name) => kinds.map((kind) => [`${name}/${kind}`, name])));
+  }
+
   /** Takes a state that was saved, and ownership of its tensors. */
   load(tensors: Iterable<readonly [name: string, value: tf.Tensor]>): void {
     this.dispose();

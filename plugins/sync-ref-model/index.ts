@@ -27,7 +27,8 @@ export const syncRefModel = definePlugin({
 
     hooks.checkpointSave.tap(() => {
       const tensors = Object.fromEntries(average?.save() ?? []);
-      return { 'sync-ref-model': { version: 1, json: { trained: [...trained] }, tensors } };
+      const layout = average?.layout;
+      return { 'sync-ref-model': { version: 1, json: { trained: [...trained] }, tensors, ...(layout && { layout }) } };
     });
     hooks.checkpointLoad.tap(({ parts }) => {
       const part = readPart(parts, 'sync-ref-model', 1, savedSchema);
