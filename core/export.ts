@@ -1,11 +1,11 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Collectives } from './collectives/collectives.ts';
-import { announced, onFirst, together } from './collectives/together.ts';
+import { announced, inStep, onFirst } from './collectives/together.ts';
 import type { Run } from './hook-arguments.ts';
 import type { CallFace } from './hooks/registry.ts';
 import { asideName, forget } from './parameters/aside-name.ts';
-import { explained, replaceFolder } from './parameters/writeAside.ts';
+import { explained, explaining, replaceFolder } from './parameters/writeAside.ts';
 
 /**
  * Lets plugins write their folders into a staging directory, then moves each into `output`, the old one
@@ -22,20 +22,18 @@ export async function exportRun(
   const own = isFirst ? asideName(path.join(output, '.export'), 'staging') : '';
   const staging = await announced(collectives, own, 'the folder to export into');
   const written: string[] = [];
-  await onFirst(collectives, 'an empty folder to export into', async () => {
-    await mkdir(staging, { recursive: true }).catch((cause) => {
-      throw explained(cause, output);
-    });
-  });
+  const begin = async () => void (await mkdir(staging, { recursive: true }));
+  await onFirst(collectives, 'an empty folder to export into', explaining(output, begin));
   try {
-    await together(collectives, 'the export', () => hooks.export({ directory: staging, run }));
-    await onFirst(collectives, 'what was exported in its place', async () => {
+    await inStep(collectives, 'the export', () => hooks.export({ directory: staging, run }));
+    const replace = async () => {
       for (const name of await readdir(staging)) {
         const target = path.join(output, name);
         await replaceFolder(path.join(staging, name), target);
         written.push(target);
       }
-    });
+    };
+    await onFirst(collectives, 'what was exported in its place', explaining(output, replace));
     return JSON.parse(await announced(collectives, JSON.stringify(written), 'what was exported')) as string[];
   } catch (cause) {
     throw explained(cause, output);

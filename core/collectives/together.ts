@@ -1,10 +1,15 @@
+import { MooringError } from '../errors.ts';
 import type { Collectives } from './collectives.ts';
-import { failure } from './errors.ts';
+import { causeOf, rankFailed } from './errors.ts';
 import { gatherTexts } from './gather-texts.ts';
 
+/** Errors that every rank threw, of one code: nobody waits for whom it happened to. */
+const known = new WeakSet<object>();
+
 /**
- * Runs `body` on every rank, and goes on only where it went well on all: a rank on which it threw throws that, the others
- * RANK_FAILED, and none waits for one that is gone. Where `body` uses collectives, it must do so on all ranks.
+ * Runs `body`, which uses no collectives, on every rank, and goes on only where it went well on all. Else all throw the
+ * error of the first rank on which it did not, so that they can do the same about it; one that is no MooringError is
+ * RANK_FAILED on the other ranks.
  */
 export async function together<Result>(
   collectives: Collectives,
@@ -13,14 +18,37 @@ export async function together<Result>(
 ): Promise<Result> {
   if (collectives.ranks === 1) return body();
   const outcome = await body().then(
-    (value) => ({ value, cause: '' }),
-    (error: Error) => ({ error, cause: error.message }),
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
   );
-  const causes = await gatherTexts(collectives, outcome.cause, of);
-  if ('error' in outcome) throw outcome.error;
-  const rank = causes.findIndex((cause) => cause !== '');
-  if (rank >= 0) throw failure('RANK_FAILED', { rank, cause: causes[rank] ?? '', awaited: of });
-  return outcome.value;
+  const told = await gatherTexts(collectives, 'error' in outcome ? describe(outcome.error) : '', of);
+  const rank = told.findIndex((each) => each !== '');
+  if (rank < 0) return (outcome as { value: Result }).value;
+  const own = 'error' in outcome ? outcome.error : undefined;
+  const error = rank === collectives.rank ? own : errorOf(rank, told[rank] as string, of, own);
+  if (typeof error === 'object' && error !== null) known.add(error);
+  throw error;
+}
+
+/**
+ * Runs `body`, which uses collectives, on every rank. Where it throws on one what the others do not know of, they are told
+ * at once: they may be waiting in any collective, and throw RANK_FAILED there.
+ */
+export async function inStep<Result>(
+  collectives: Collectives,
+  of: string,
+  body: () => Promise<Result>,
+): Promise<Result> {
+  if (collectives.ranks === 1) return body();
+  try {
+    const result = await body();
+    await collectives.barrier(of);
+    return result;
+  } catch (error) {
+    const isKnown = typeof error === 'object' && error !== null && known.has(error);
+    if (!isKnown && !(error instanceof MooringError && error.code === 'RANK_FAILED')) collectives.abort(causeOf(error));
+    throw error;
+  }
 }
 
 /** Runs `body` on the first rank, and throws on all where it failed there. */
@@ -35,4 +63,22 @@ export async function announced(collectives: Collectives, text: string, of: stri
   if (collectives.ranks === 1) return text;
   const [first = ''] = await gatherTexts(collectives, collectives.rank === 0 ? text : '', of);
   return first;
+}
+
+/** Never empty, whatever was thrown. */
+function describe(error: unknown): string {
+  if (!(error instanceof MooringError)) return JSON.stringify({ cause: causeOf(error) });
+  const { code, entry, details } = error;
+  return JSON.stringify({ code, entry, details });
+}
+
+/** The error that another rank told of. */
+function errorOf(rank: number, told: string, awaited: string, cause: unknown): MooringError {
+  const { code, entry, details, cause: text } = JSON.parse(told) as Partial<MooringError>;
+  if (code === undefined || entry === undefined) return rankFailed(rank, String(text), awaited);
+  return new MooringError(
+    code,
+    { ...entry, fact: `On rank ${rank}: ${entry.fact}` },
+    { details: details ?? {}, cause },
+  );
 }

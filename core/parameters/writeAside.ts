@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 import { isNativeError } from 'node:util/types';
 import { alone, type Collectives } from '../collectives/collectives.ts';
 import { gatherTexts } from '../collectives/gather-texts.ts';
-import { announced, onFirst, together } from '../collectives/together.ts';
+import { announced, inStep, onFirst } from '../collectives/together.ts';
 import { MooringError } from '../errors.ts';
 import { asideName, forget } from './aside-name.ts';
 import { failure } from './errors.ts';
@@ -54,14 +54,19 @@ export async function writeFolderAside(
   const name = basename(folder);
   const temporary = await announced(collectives, isFirst ? asideName(folder, 'partial') : '', `the folder for ${name}`);
   try {
-    await onFirst(collectives, `an empty folder for ${name}`, async () => void (await mkdir(temporary)));
+    await onFirst(
+      collectives,
+      `an empty folder for ${name}`,
+      explaining(folder, async () => void (await mkdir(temporary))),
+    );
     const isShared = await isSeenByAll(collectives, temporary);
-    await together(collectives, `the files of ${name}`, () => fill(temporary, { collectives, isShared }));
-    await onFirst(collectives, `${name} in its place`, async () => {
+    await inStep(collectives, `the files of ${name}`, () => fill(temporary, { collectives, isShared }));
+    const replace = async () => {
       await syncFolder(temporary);
       await replaceFolder(temporary, folder);
       await syncFolder(dirname(folder));
-    });
+    };
+    await onFirst(collectives, `${name} in its place`, explaining(folder, replace));
   } catch (cause) {
     if (isFirst) await rm(temporary, { recursive: true, force: true });
     throw explained(cause, folder);
@@ -122,4 +127,12 @@ export function explained(cause: unknown, file: string): unknown {
   if (cause instanceof MooringError || !isNativeError(cause) || !('code' in cause)) return cause;
   if (cause.code === 'ENOSPC' || cause.code === 'EDQUOT') return failure('DISK_FULL', { file }, { cause });
   return failure('WRITE_FAILED', { file, reason: cause.message }, { cause });
+}
+
+/** The same work, whose errors are explained before other ranks are told of them. */
+export function explaining<Result>(file: string, work: () => Promise<Result>): () => Promise<Result> {
+  return () =>
+    work().catch((cause) => {
+      throw explained(cause, file);
+    });
 }

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Collectives, Range } from '../../collectives/collectives.ts';
 import { gatherTexts } from '../../collectives/gather-texts.ts';
 import { onFirst, together } from '../../collectives/together.ts';
-import { explained, type Writers } from '../writeAside.ts';
+import { explained, explaining, type Writers } from '../writeAside.ts';
 import type { Values } from './dtype.ts';
 import { encode, type FileLayout, layOut, type PlacedTensor, pieceElements, type TensorSpec } from './layout.ts';
 import { refuseMisfit, usualMetadata, writeSafetensors } from './writer.ts';
@@ -42,16 +42,18 @@ export async function writeSafetensorsTogether(
   const name = basename(file);
   let handle: FileHandle | undefined;
   try {
-    await onFirst(collectives, `an empty ${name}`, async () => {
+    const begin = async () => {
       handle = await open(file, 'wx');
       await handle.truncate(layout.bytes);
       await writeFully(handle, layout.header, 0);
-    });
-    await together(collectives, `all parts of ${name}`, async () => {
+    };
+    const write = async () => {
       if (isShared) handle ??= await open(file, 'r+');
       await (isShared ? writeRanges : sendRanges)({ handle, layout, ranges, values, collectives, name });
       await handle?.sync();
-    });
+    };
+    await onFirst(collectives, `an empty ${name}`, explaining(file, begin));
+    await together(collectives, `all parts of ${name}`, explaining(file, write));
   } catch (cause) {
     throw explained(cause, file);
   } finally {
