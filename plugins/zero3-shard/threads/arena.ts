@@ -1,11 +1,14 @@
 import { failure } from './errors.ts';
 
-/** The most that one rank may have published at a time: as much as one buffer can hold. */
-export const arenaBytes = 2 ** 32;
+/** As much as one buffer can hold. */
+const mostBytes = 2 ** 32;
 
-/** Memory that grows as it is needed: address space is all it takes before. */
-export function createArena(): SharedArrayBuffer {
-  return new SharedArrayBuffer(0, { maxByteLength: arenaBytes });
+/**
+ * Memory that grows as it is needed, up to what one rank may have published at a time: address space is all it takes
+ * before.
+ */
+export function createArena(maxByteLength = mostBytes): SharedArrayBuffer {
+  return new SharedArrayBuffer(0, { maxByteLength });
 }
 
 interface Piece {

@@ -22,8 +22,8 @@ export function createThreads({ ranks, log }: { readonly ranks: number; readonly
 }
 
 /** Memory for so many ranks. */
-export function createSharedMemory(ranks: number): SharedMemory {
-  return { board: createBoard(ranks), arenas: Array.from({ length: ranks }, createArena) };
+export function createSharedMemory(ranks: number, arenaBytes?: number): SharedMemory {
+  return { board: createBoard(ranks), arenas: Array.from({ length: ranks }, () => createArena(arenaBytes)) };
 }
 
 function joined(data: Partial<RankData> | null): ThreadCollectives | undefined {
