@@ -23,5 +23,5 @@ async function open(ranks: number, settings: readonly number[] = []): Promise<Ra
 if (launchCommand === undefined) test.skip(skipped, () => undefined);
 else {
   describeCollectives(launcher, (ranks) => open(ranks), { runs: 20 });
-  describeCollectives(`${launcher}, split every 1000 bytes,`, (ranks) => open(ranks, [1000]), { of: [3], runs: 20 });
+  describeCollectives(`${launcher} in pieces of 1000 bytes`, (ranks) => open(ranks, [1000]), { of: [3], runs: 20 });
 }
