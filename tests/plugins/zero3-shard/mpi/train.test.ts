@@ -7,7 +7,7 @@ import { runFile, workplace } from '../../../cli/support.ts';
 import { launchCommand, launcher, skipped } from './launch.ts';
 
 const mooring = path.resolve(import.meta.dirname, '../../../../core/cli/mooring.js');
-const sharded = `${runFile}  - zero3-shard\n  - checkpoint: { everySteps: 1 }\n`;
+const sharded = `${runFile}  - zero3-shard: { persistenceThreshold: 0 }\n  - checkpoint: { everySteps: 1 }\n`;
 /** What a rank does to itself in step 3. */
 const fault = (does: string) => `import { Collectives, definePlugin } from 'mooring';
 export const fault = definePlugin({ name: 'fault', apiVersion: 1, isObserver: true, uses: { ranks: Collectives },
