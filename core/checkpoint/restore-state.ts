@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { dispose, type Tensor } from '@tensorflow/tfjs';
 import type { Range } from '../collectives/collectives.ts';
 import type { CheckpointPart } from '../hook-arguments.ts';
@@ -6,31 +5,32 @@ import { isWhole } from '../parameters/part-of.ts';
 import type { Session } from '../session.ts';
 import type { ParameterStore } from '../tokens.ts';
 import { failure } from './errors.ts';
+import { type FolderOfRanks, openFolder } from './folder-of-ranks.ts';
 import { frozenFingerprint } from './frozen.ts';
 import { differencesOf, identityOf, modeOf } from './identity.ts';
 import { parameterOf } from './parameter-of.ts';
-import { readStateFile, type State } from './state-file.ts';
+import { parseState, type State, stateFile } from './state-file.ts';
 import { namesInTensorFile, partFile, readTensorFile } from './tensor-file.ts';
 
 /**
  * Goes on from the checkpoint of a run that resumes. By now the model's folder is loaded and the reference made of it, so
  * that the reference is that of the start, moved as far as it had been; only now come the policy's trained values.
- * Throws CHECKPOINT_DIFFERS, before anything is changed if the checkpoint is of another run.
+ * Every rank takes its part. Throws CHECKPOINT_DIFFERS, before anything is changed if the checkpoint is of another run.
  */
 export async function restoreState(session: Session): Promise<void> {
-  const { run, reference, store, optimizer, hooks, log, resumeFrom: folder } = session;
+  const { run, reference, store, optimizer, hooks, log, collectives, resumeFrom } = session;
   run.referenceAtStart = await reference?.fingerprint();
-  if (folder === undefined) return;
-  const state = await readStateFile(folder);
+  if (resumeFrom === undefined) return;
+  const folder = await openFolder(resumeFrom, collectives);
+  const state = parseState(await folder.text(stateFile), resumeFrom);
   await refuseAnother(session, folder, state);
 
   const partOf = partsIn(store);
-  for await (const [name, value] of readTensorFile(path.join(folder, 'policy.safetensors'), partOf))
+  for await (const [name, value] of readTensorFile(folder, 'policy.safetensors', partOf))
     store.writeShard(name, 'policy', value);
   const moments: (readonly [string, Tensor])[] = [];
   const partOfMoment = (name: string, shape: readonly number[]) => partOf(parameterOf(name), shape);
-  for await (const moment of readTensorFile(path.join(folder, 'optimizer.safetensors'), partOfMoment))
-    moments.push(moment);
+  for await (const moment of readTensorFile(folder, 'optimizer.safetensors', partOfMoment)) moments.push(moment);
   optimizer.load({ json: state.optimizer, tensors: moments });
   await restoreReference(session, folder, state);
 
@@ -43,17 +43,18 @@ export async function restoreState(session: Session): Promise<void> {
   } finally {
     for (const { tensors } of Object.values(parts)) dispose(Object.values(tensors ?? {}));
   }
-  log.info({ folder, step: run.step }, `resumed after step ${run.step}, from ${folder}`);
+  log.info({ folder: resumeFrom, step: run.step }, `resumed after step ${run.step}, from ${resumeFrom}`);
 }
 
-async function refuseAnother(session: Session, folder: string, state: State): Promise<void> {
+async function refuseAnother(session: Session, checkpoint: FolderOfRanks, state: State): Promise<void> {
   const { run, store, log } = session;
+  const { folder } = checkpoint;
   const refuse = (differences: readonly string[]) => {
     if (differences.length > 0) throw failure('CHECKPOINT_DIFFERS', { folder, differences: differences.join('; ') });
   };
   refuse(differencesOf(state.identity, identityOf(session)));
   if (state.step > run.steps) refuse([`steps were more than ${state.step} and are ${run.steps}`]);
-  const saved = await namesInTensorFile(path.join(folder, 'policy.safetensors'));
+  const saved = await namesInTensorFile(checkpoint, 'policy.safetensors');
   const frozen = await frozenFingerprint(store, new Set(saved));
   refuse(differencesOf({ 'frozen parameters': state.frozen }, { 'frozen parameters': frozen }));
   const modes = differencesOf(state.mode, modeOf(session));
@@ -61,17 +62,17 @@ async function refuseAnother(session: Session, folder: string, state: State): Pr
     log.warn({ folder }, `resume: ${modes.join('; ')}: figures agree within 1e-5, not to the last bit`);
 }
 
-async function restoreReference({ reference, store }: Session, folder: string, state: State): Promise<void> {
+async function restoreReference({ reference, store }: Session, folder: FolderOfRanks, state: State): Promise<void> {
   if (reference?.parameters === undefined) return;
-  for await (const [name, value] of readTensorFile(path.join(folder, 'reference.safetensors'), partsIn(store)))
+  for await (const [name, value] of readTensorFile(folder, 'reference.safetensors', partsIn(store)))
     reference.parameters.write(name, value);
   const is = { 'reference as it had moved': await reference.fingerprint() };
   const [difference] = differencesOf({ 'reference as it had moved': state.reference ?? 'none' }, is);
-  if (difference !== undefined) throw failure('CHECKPOINT_DIFFERS', { folder, differences: difference });
+  if (difference !== undefined) throw failure('CHECKPOINT_DIFFERS', { folder: folder.folder, differences: difference });
 }
 
 async function readParts(
-  folder: string,
+  folder: FolderOfRanks,
   { parts }: State,
   partOf: ReturnType<typeof partsIn>,
 ): Promise<Record<string, CheckpointPart>> {
@@ -79,8 +80,7 @@ async function readParts(
   for (const [name, { version, json, layout = {} }] of Object.entries(parts)) {
     const tensors: Record<string, Tensor> = {};
     const partOfTensor = (tensor: string, shape: readonly number[]) => partOf(layout[tensor] ?? '', shape);
-    for await (const [tensor, value] of readTensorFile(path.join(folder, partFile(name)), partOfTensor))
-      tensors[tensor] = value;
+    for await (const [tensor, value] of readTensorFile(folder, partFile(name), partOfTensor)) tensors[tensor] = value;
     read[name] = { version, json, tensors, layout };
   }
   return read;

@@ -1,9 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { StepRecord } from '../hook-arguments.ts';
 import { writeFileAside } from '../parameters/writeAside.ts';
 import { failure } from './errors.ts';
+
+/** The file of all that is no tensor. */
+export const stateFile = 'state.json';
 
 /** The form of the folders that this release writes. */
 export const format = 1;
@@ -43,12 +45,12 @@ export async function writeStateFile(folder: string, state: State): Promise<void
     null,
     2,
   );
-  await writeFileAside(path.join(folder, 'state.json'), (handle) => handle.writeFile(`${text}\n`));
+  await writeFileAside(path.join(folder, stateFile), (handle) => handle.writeFile(`${text}\n`));
 }
 
-/** Reads `state.json`. Throws CHECKPOINT_DIFFERS for the form of another release, and what zod throws. */
-export async function readStateFile(folder: string): Promise<State> {
-  const json: unknown = JSON.parse(await readFile(path.join(folder, 'state.json'), 'utf8'));
+/** The state that the text of `state.json` says. Throws CHECKPOINT_DIFFERS for the form of another release, and what zod throws. */
+export function parseState(text: string, folder: string): State {
+  const json: unknown = JSON.parse(text);
   const { format: was } = z.looseObject({ format: z.number() }).parse(json);
   if (was !== format)
     throw failure('CHECKPOINT_DIFFERS', { folder, differences: `format was ${was} and is ${format}` });

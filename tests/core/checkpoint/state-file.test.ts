@@ -1,9 +1,10 @@
 import { mkdtempSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { format, readStateFile, type State, writeStateFile } from '../../../core/checkpoint/state-file.ts';
+import { format, parseState, type State, stateFile, writeStateFile } from '../../../core/checkpoint/state-file.ts';
 
 test('figures come back to the last bit, whatever they are', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'mooring-state-'));
@@ -23,7 +24,7 @@ test('figures come back to the last bit, whatever they are', async () => {
         parts: { 'a/b': { version: 1, json: [1] } },
       };
       await writeStateFile(folder, state);
-      const read = await readStateFile(folder);
+      const read = parseState(await readFile(path.join(folder, stateFile), 'utf8'), folder);
       expect({ ...read, record: undefined }).toEqual({ ...state, record: undefined });
       const entries = Object.entries(read.record ?? {});
       expect(entries.length).toBe(Object.keys(record).length);

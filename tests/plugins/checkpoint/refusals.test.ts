@@ -13,7 +13,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { Model, ParameterStore, type Plugin, Reference } from 'mooring';
 import { toy, toyRun } from 'mooring/testing';
-import { readStateFile } from '../../../core/checkpoint/state-file.ts';
+import { parseState, stateFile } from '../../../core/checkpoint/state-file.ts';
 import { checkpoint } from '../../../plugins/checkpoint/index.ts';
 import { refClone } from '../../../plugins/ref-clone/index.ts';
 import { syncRefModel } from '../../../plugins/sync-ref-model/index.ts';
@@ -203,7 +203,9 @@ test('the form of another release is refused by that, whatever else it has', asy
   await toyRun([saver], { steps: 1 }, output).trainer.train();
   const file = path.join(at(1, output), 'state.json');
   writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), format: 2, later: true }));
-  const error = await failureOf(() => readStateFile(at(1, output)));
+  const error = await failureOf(async () =>
+    parseState(readFileSync(path.join(at(1, output), stateFile), 'utf8'), at(1, output)),
+  );
   expect([error.code, error.message]).toEqual(['CHECKPOINT_DIFFERS', expect.stringMatching(/format was 2 and is 1/)]);
 });
 

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Collectives, definePlugin, type Plugin } from 'mooring';
+import { type Collectives, definePlugin, type Payload, type Plugin } from 'mooring';
 import { checkpoint } from 'mooring/plugins/checkpoint';
 import { peftLora } from 'mooring/plugins/peft-lora';
 import { refClone } from 'mooring/plugins/ref-clone';
@@ -128,6 +128,24 @@ describe.each(Object.entries(references))('a checkpoint with %s', (kind, { plugi
     expect(differing(saved[3] as string, back.folder)).toEqual([]);
   });
 });
+
+test('ranks that do not see the checkpoint get it from the first', async () => {
+  const { plugins } = references['a clone in bfloat16 that follows an average'] as (typeof references)[string];
+  const from = await save(2, plugins, 'on one host');
+  const elsewhere = (collectives: Collectives): Plugin[] =>
+    sharded(
+      { ...collectives, allGather: (own, sizes, of) => lost(collectives, collectives.allGather(own, sizes, of), of) },
+      0,
+    );
+  const { folder } = await again(3, plugins, from, 'on another', elsewhere);
+  expect(differing(from, folder)).toEqual([]);
+});
+
+/** What is told, but for the place of the checkpoint: to all but the first rank it is one where nothing is. */
+async function lost<Data extends Payload>({ rank }: Collectives, told: Promise<Data>, of: string): Promise<Data> {
+  const data = await told;
+  return rank > 0 && of === 'the checkpoint to go on from' ? (data.map(() => 120) as Data) : data;
+}
 
 test('ranks that go on from the middle are where they would have been, bit for bit', async () => {
   const reference = () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.5 })];
