@@ -1,5 +1,15 @@
 import { join, resolve } from 'node:path';
-import { Driver, definePlugin, Engine, Model, ParameterStore, Random, Reference, RunConfig } from 'mooring';
+import {
+  Collectives,
+  Driver,
+  definePlugin,
+  Engine,
+  Model,
+  ParameterStore,
+  Random,
+  Reference,
+  RunConfig,
+} from 'mooring';
 import { diff, info, merge } from './commands/commands.ts';
 import { defineFresh, defineFromFolder, refuseDropoutOnHead } from './define.ts';
 import { switchingDriver } from './driver.ts';
@@ -23,7 +33,14 @@ export const peftLora = definePlugin({
   capturable: true,
   commands: [merge, info, diff],
   options: optionsSchema,
-  uses: { store: ParameterStore, config: RunConfig, random: Random, engine: Engine, adapters: Adapters },
+  uses: {
+    store: ParameterStore,
+    config: RunConfig,
+    random: Random,
+    engine: Engine,
+    adapters: Adapters,
+    collectives: Collectives,
+  },
   apply({ hooks, options, provide, decorate, services, log }) {
     const set = new AdapterSet();
     let reference: AdapterReference | undefined;
@@ -71,9 +88,10 @@ export const peftLora = definePlugin({
     });
     hooks.modelReady.tap(async ({ model }) => {
       if (options.adapter !== undefined) return;
+      const { store, engine, collectives } = services;
       const adapter = set.get(trainedName);
-      await fillFromBase(adapter, services.store);
-      if (options.initialization === 'pissa') await startWithPissa(adapter, model, services.store, services.engine);
+      await fillFromBase(adapter, store);
+      if (options.initialization === 'pissa') await startWithPissa(adapter, model, store, engine, collectives);
     });
     hooks.refInit.tap(() => reference?.begin());
 

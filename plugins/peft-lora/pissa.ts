@@ -1,8 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Engine, Model, ParameterStore } from 'mooring';
+import type { Collectives, Engine, Model, ParameterStore } from 'mooring';
 import type { LoraAdapter, LoraModule } from './adapter.ts';
 import { failure } from './errors.ts';
-import { namesOf } from './initialize.ts';
 import { refuseTied } from './merge.ts';
 
 /** The view that keeps A and B as they started, for saving: see `convertPissa`. */
@@ -10,7 +9,8 @@ export const startView = 'pissa';
 
 /**
  * PiSSA (Meng et al. 2024, arXiv 2404.02948): A and B are the weight's largest singular values and vectors, as PEFT splits
- * them, and the base keeps the rest. Every rank calls it and decomposes each weight, of which there is one at a time. Throws ADAPTER_NEEDS_SVD on engines without the decomposition,
+ * them, and the base keeps the rest. Every rank calls it; each decomposes some of the weights and tells the others, since
+ * the signs of singular vectors may differ between machines. Throws ADAPTER_NEEDS_SVD on engines without the decomposition,
  * ADAPTER_MERGE_TIED and ADAPTER_RANK_TOO_HIGH.
  */
 export async function startWithPissa(
@@ -18,6 +18,7 @@ export async function startWithPissa(
   model: Model,
   store: ParameterStore,
   engine: Engine,
+  collectives: Collectives,
 ): Promise<void> {
   const modules = [...adapter.modules.values()];
   const linears = modules.filter(({ kind }) => kind === 'linear');
@@ -26,11 +27,16 @@ export async function startWithPissa(
     linears.map(({ weight }) => weight),
     model,
   );
-  for (const module of linears) {
+  for (const [at, module] of linears.entries()) {
     const most = Math.min(module.inputs, module.outputs);
     if (module.r > most) throw failure('ADAPTER_RANK_TOO_HIGH', { module: module.name, r: module.r, most });
-    const split = async () => principal(module, store, engine);
-    const { a, b, residual } = await store.withGathered(namesOf(module), 'policy', split);
+    const split = async () => {
+      const root = at % collectives.ranks;
+      const own = collectives.rank === root ? await principal(module, store, engine) : emptyFactors(module);
+      const factors = await collectives.broadcast(own, root, `the singular vectors of ${module.name}`);
+      return splitWeight(module, store, factors);
+    };
+    const { a, b, residual } = await store.withGathered([module.weight], 'policy', split);
     store.write(module.a.spec.name, 'policy', a);
     store.write(module.b.spec.name, 'policy', b);
     store.write(module.weight, 'policy', residual);
@@ -38,20 +44,38 @@ export async function startWithPissa(
   store.addView(startView, { names: modules.flatMap(({ a, b }) => [a.spec.name, b.spec.name]) });
 }
 
-/** What a weight is split into. */
-function principal(module: LoraModule, store: ParameterStore, engine: Engine) {
-  const { r, scaling, layout, weight } = module;
-  return tf.tidy(() => {
-    const whole = store.read(weight, 'policy') as tf.Tensor2D;
-    const isTransposed = layout === 'in,out';
-    const matrix = isTransposed ? tf.transpose(whole) : whole; // [outputs, inputs]
-    const [values, left, right] = decompose(matrix, engine);
+/** A `[r, inputs]` and B `[outputs, r]` of a weight, one after the other. */
+async function principal(module: LoraModule, store: ParameterStore, engine: Engine): Promise<Float32Array> {
+  const { r, scaling } = module;
+  const factors = tf.tidy(() => {
+    const [values, left, right] = decompose(matrixOf(module, store), engine);
     const roots = tf.sqrt(tf.div(tf.slice(values, 0, r), scaling));
-    const a = tf.mul(tf.transpose(tf.slice(right, [0, 0], [-1, r])), tf.reshape(roots, [-1, 1])); // [r, inputs]
-    const b = tf.mul(tf.slice(left, [0, 0], [-1, r]), roots); // [outputs, r]
-    const rest = tf.sub(matrix, tf.mul(tf.matMul(b as tf.Tensor2D, a as tf.Tensor2D), scaling));
-    return { a, b, residual: isTransposed ? tf.transpose(rest) : rest };
+    const a = tf.mul(tf.transpose(tf.slice(right, [0, 0], [-1, r])), tf.reshape(roots, [-1, 1]));
+    const b = tf.mul(tf.slice(left, [0, 0], [-1, r]), roots);
+    return tf.concat([tf.reshape(a, [-1]), tf.reshape(b, [-1])]);
   });
+  return factors.data<'float32'>().finally(() => factors.dispose());
+}
+
+function emptyFactors({ r, inputs, outputs }: LoraModule): Float32Array {
+  return new Float32Array(r * (inputs + outputs));
+}
+
+/** A weight as its factors and what is left of it, as it lies. */
+function splitWeight(module: LoraModule, store: ParameterStore, factors: Float32Array) {
+  const { r, inputs, outputs, scaling, layout } = module;
+  return tf.tidy(() => {
+    const a = tf.tensor2d(factors.slice(0, r * inputs), [r, inputs]);
+    const b = tf.tensor2d(factors.slice(r * inputs), [outputs, r]);
+    const rest = tf.sub(matrixOf(module, store), tf.mul(tf.matMul(b, a), scaling));
+    return { a, b, residual: layout === 'in,out' ? tf.transpose(rest) : rest };
+  });
+}
+
+/** `[outputs, inputs]` */
+function matrixOf({ weight, layout }: LoraModule, store: ParameterStore): tf.Tensor2D {
+  const whole = store.read(weight, 'policy') as tf.Tensor2D;
+  return layout === 'in,out' ? tf.transpose(whole) : whole;
 }
 
 /** Singular values in falling order, `[n]`, and the vectors of the left and right as columns. */
