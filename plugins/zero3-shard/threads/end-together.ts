@@ -3,8 +3,8 @@ import type { Log } from 'mooring';
 import type { Ended } from './start-ranks.ts';
 import type { ThreadCollectives } from './thread-collectives.ts';
 
-/** How long a rank may take to end by itself once another has failed. */
-const graceMilliseconds = 5000;
+/** How long a rank may take to end by itself once another has failed; and once the first rank's program has ended too. */
+const [graceMilliseconds, lastMilliseconds] = [5000, 1000];
 
 /**
  * Sees to it that all ranks of a process end where one does not go on: `first`, which is in the main thread, and the
@@ -19,10 +19,12 @@ export function endTogether(
   const failures: string[] = [];
   let workers: readonly Worker[] = [];
   let isEnding = false;
+  const endWithin = (milliseconds: number) => {
+    setTimeout(() => workers.map((worker) => worker.terminate()), milliseconds).unref();
+  };
   const endAll = () => {
-    if (isEnding) return;
+    if (!isEnding) endWithin(graceMilliseconds);
     isEnding = true;
-    setTimeout(() => workers.map((worker) => worker.terminate()), graceMilliseconds).unref();
   };
   workers = start((rank, cause, isError) => {
     if (isError) {
@@ -36,6 +38,7 @@ export function endTogether(
   for (const worker of workers) worker.unref();
   process.once('beforeExit', () => {
     for (const worker of workers) worker.ref();
+    if (isEnding) endWithin(lastMilliseconds);
     first.fail(0, 'its program ended before that of the others');
   });
   process.once('exit', () => {
