@@ -30,6 +30,12 @@ describe.each(engines)('on %s, a tensor of pieces', (engine) => {
     await fc.assert(property, { numRuns: 20 });
   });
 
+  it('may have no values at all', async () => {
+    const value = await tensorOfPieces([0], overwritten([]));
+    expect([value.shape, [...value.dataSync()]]).toEqual([[0], []]);
+    value.dispose();
+  });
+
   it('is let go where a piece cannot be read', async () => {
     const before = tf.memory().numTensors;
     async function* failing() {
@@ -100,7 +106,7 @@ it.each(['F32', 'BF16', 'F16'] as const)(
 
 /** The numbers 0.5, 1.5, ... in one buffer, used again for each piece. */
 async function* overwritten(lengths: readonly number[]) {
-  const buffer = new Float32Array(Math.max(...lengths));
+  const buffer = new Float32Array(Math.max(0, ...lengths));
   let next = 0;
   for (const length of lengths) {
     for (let at = 0; at < length; at++) buffer[at] = next++ + 0.5;

@@ -129,6 +129,16 @@ describe.each(Object.entries(references))('a checkpoint with %s', (kind, { plugi
   });
 });
 
+test('ranks that hold nothing of a parameter write and read nothing of it', async () => {
+  // a bias of 8 is four pairs, for seven ranks and for five
+  const { plugins } = references['a clone that is mixed'] as (typeof references)[string];
+  const from = await save(7, plugins, 'seven');
+  const { folder } = await again(5, plugins, from, 'five');
+  expect(differing(from, folder)).toEqual([]);
+  const { folder: whole } = await again(1, plugins, folder, 'one of five');
+  expect(differing(from, whole)).toEqual([]);
+});
+
 test('ranks that do not see the checkpoint get it from the first', async () => {
   const { plugins } = references['a clone in bfloat16 that follows an average'] as (typeof references)[string];
   const from = await save(2, plugins, 'on one host');
