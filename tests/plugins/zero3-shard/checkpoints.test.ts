@@ -157,22 +157,33 @@ async function lost<Data extends Payload>({ rank }: Collectives, told: Promise<D
   return rank > 0 && of === 'the checkpoint to go on from' ? (data.map(() => 120) as Data) : data;
 }
 
-test('ranks that go on from the middle are where they would have been, bit for bit', async () => {
-  const reference = () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.5 })];
-  const train = async (ranks: number, name: string, steps: number, resume?: string) => {
-    const folder = path.join(home, name);
-    await inRanks(ranks, (collectives) =>
-      toyRun([...reference(), ...sharded(collectives, 0), savedAt('trainEnd', folder)], { steps }).trainer.train({
-        resume: resume ?? false,
-      }),
-    );
-    return folder;
-  };
-  const middle = await train(3, 'middle', 2);
-  const whole = await train(3, 'whole', 4);
-  const parts = await train(3, 'parts', 4, middle);
-  expect(differing(whole, parts)).toEqual([]);
-});
+test.each([1, 2, 3] as const)(
+  'ranks that go on from the middle are where they would have been, bit for bit: stage %i',
+  async (stage) => {
+    const reference = () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.5 })];
+    const train = async (ranks: number, name: string, steps: number, resume?: string) => {
+      const folder = path.join(home, `${name} at stage ${stage}`);
+      await inRanks(ranks, (collectives) =>
+        toyRun(
+          [
+            ...reference(),
+            zero3Shard({ stage, persistenceThreshold: 0 }),
+            givenRanks(collectives, 'zero3-shard'),
+            savedAt('trainEnd', folder),
+          ],
+          { steps },
+        ).trainer.train({
+          resume: resume ?? false,
+        }),
+      );
+      return folder;
+    };
+    const middle = await train(3, 'middle', 2);
+    const whole = await train(3, 'whole', 4);
+    const parts = await train(3, 'parts', 4, middle);
+    expect(differing(whole, parts)).toEqual([]);
+  },
+);
 
 test('whenever ranks are killed while they write, what resume trusts is whole', async () => {
   const output = path.join(home, 'killed');
