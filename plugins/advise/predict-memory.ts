@@ -44,9 +44,10 @@ export interface Setting {
 /**
  * Resident beyond tensors, fitted to compiled runs of the models of `tests/bench/models.ts` (`tests/bench/advise.ts`):
  * Node, TensorFlow and what XLA keeps of its compiling, a share of the tensors that the allocator holds back, and what
- * the head's executable makes inside, in matrices of its logits.
+ * the head's executable makes inside, in matrices of its logits. Sharded, also copies of the largest parameter: its values
+ * and its gradient, as they are laid out for the ranks and as they come from them.
  */
-export const runtime = { bytes: 740e6, eagerBytes: 580e6, share: 0.12, logits: 3 } as const;
+export const runtime = { bytes: 740e6, eagerBytes: 580e6, share: 0.12, logits: 3, copies: 4 } as const;
 
 const bytesOf = (numbers: number) => 4 * numbers;
 
@@ -87,10 +88,11 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
   const fixed = running.isCompiled
     ? runtime.bytes + bytesOf(scratchNumbers(shapes, workload, mechanism))
     : runtime.eagerBytes;
+  const copies = gatheredOf([shapes.largest], sharding) * runtime.copies;
   return {
     ...{ weights, gradients: bytesOf(isAll ? keptGradients(sizes, sharding) : trained), optimizer, reference },
     ...{ activations: most('activations'), live: most('live'), tensors },
-    resident: fixed + (1 + runtime.share) * tensors,
+    resident: fixed + bytesOf(copies) + (1 + runtime.share) * tensors,
   };
 }
 
