@@ -1,4 +1,5 @@
 import type { Reduction } from './collectives.ts';
+import { add, addend, chunk, sum } from './vector.ts';
 
 /**
  * Reduces what the ranks have, `parts` in the order of the ranks and of one length, into `target`, which may be one of
@@ -12,44 +13,41 @@ export function reduce<Data extends Float32Array | Uint16Array>(
 ): Data {
   const [first, ...others] = parts as readonly [Data, ...Data[]];
   for (let begin = 0; begin < first.length; begin += chunk) {
-    const sums = accumulator.subarray(0, Math.min(chunk, first.length - begin));
-    const end = begin + sums.length;
-    take(sums, first, begin, end);
+    const count = Math.min(chunk, first.length - begin);
+    take(sum, first, begin, count);
     for (const part of others) {
-      if (reduction === 'max') keepLargest(sums, numbers(part, begin, end));
-      else add(sums, numbers(part, begin, end));
+      take(addend, part, begin, count);
+      if (reduction === 'max') keepLargest(count);
+      else add(count);
     }
-    if (reduction === 'mean') divide(sums, parts.length);
-    put(target, sums, begin);
+    if (reduction === 'mean') divide(count, parts.length);
+    put(target, begin, count);
   }
   return target;
 }
-
-/** Elements that are summed at a time: what they need stays in the processor's nearest cache. */
-const chunk = 4096;
-const accumulator = new Float32Array(chunk);
-const accumulatorBits = new Uint32Array(accumulator.buffer);
-const widened = new Float32Array(chunk);
-const widenedBits = new Uint32Array(widened.buffer);
 
 function newLike<Data extends Float32Array | Uint16Array>(like: Data): Data {
   return (like instanceof Float32Array ? new Float32Array(like.length) : new Uint16Array(like.length)) as Data;
 }
 
-function take(sums: Float32Array, from: Float32Array | Uint16Array, begin: number, end: number): void {
-  if (from instanceof Float32Array) sums.set(from.subarray(begin, end));
-  else for (let at = begin; at < end; at++) accumulatorBits[at - begin] = (from[at] as number) << 16;
+const bits = { sum: bitsOf(sum), addend: bitsOf(addend) };
+
+function bitsOf(numbers: Float32Array): Uint32Array {
+  return new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
 }
 
-function numbers(from: Float32Array | Uint16Array, begin: number, end: number): Float32Array {
-  if (from instanceof Float32Array) return from.subarray(begin, end);
-  for (let at = begin; at < end; at++) widenedBits[at - begin] = (from[at] as number) << 16;
-  return widened;
+function take(into: Float32Array, from: Float32Array | Uint16Array, begin: number, count: number): void {
+  if (from instanceof Float32Array) {
+    into.set(from.subarray(begin, begin + count));
+    return;
+  }
+  const wide = into === sum ? bits.sum : bits.addend;
+  for (let at = 0; at < count; at++) wide[at] = (from[begin + at] as number) << 16;
 }
 
-function put(target: Float32Array | Uint16Array, sums: Float32Array, begin: number): void {
-  if (target instanceof Float32Array) target.set(sums, begin);
-  else for (let at = 0; at < sums.length; at++) target[begin + at] = roundedBits(accumulatorBits[at] as number);
+function put(target: Float32Array | Uint16Array, begin: number, count: number): void {
+  if (target instanceof Float32Array) target.set(sum.subarray(0, count), begin);
+  else for (let at = 0; at < count; at++) target[begin + at] = roundedBits(bits.sum[at] as number);
 }
 
 /** The bfloat16 of a float32, both as bits; NaN stays NaN. */
@@ -58,14 +56,11 @@ function roundedBits(word: number): number {
   return isNotANumber ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
-function add(sums: Float32Array, values: Float32Array): void {
-  for (let at = 0; at < sums.length; at++) sums[at] = (sums[at] as number) + (values[at] as number);
+/** Not a number if either is not: a rank's NaN must not be lost. */
+function keepLargest(count: number): void {
+  for (let at = 0; at < count; at++) sum[at] = Math.max(sum[at] as number, addend[at] as number);
 }
 
-function keepLargest(sums: Float32Array, values: Float32Array): void {
-  for (let at = 0; at < sums.length; at++) sums[at] = Math.max(sums[at] as number, values[at] as number);
-}
-
-function divide(sums: Float32Array, count: number): void {
-  for (let at = 0; at < sums.length; at++) sums[at] = (sums[at] as number) / count;
+function divide(count: number, by: number): void {
+  for (let at = 0; at < count; at++) sum[at] = (sum[at] as number) / by;
 }
