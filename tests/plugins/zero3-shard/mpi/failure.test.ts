@@ -60,6 +60,16 @@ describe(`under ${launcher}`, () => {
     expect(await all.end()).toBe(0);
   });
 
+  test('what MPI says against a call comes in its words', async () => {
+    const all = await LaunchedRanks.launch(1);
+    const call = { kind: 'broadcast', data: 'bytes', sizes: [1], reduction: 'sum', root: 99, seed: 0 } as const;
+    all.tell({ kind: 'perform', script: { calls: [call] } });
+    const details = { call: 'MPI_Ibcast', library: launcher, reason: expect.stringMatching(/root/i) };
+    expect(await all.next(0)).toEqual({ answers: [{ code: 'MPI_FAILED', details }] });
+    all.tell({ kind: 'end' });
+    expect(await all.end()).toBe(0);
+  });
+
   test('ranks that do different things are told so, rather than wait for ever', async () => {
     const all = await LaunchedRanks.launch(2, [1000, 100]);
     all.tell({ kind: 'meet', of: purpose }, [1]);
