@@ -3,6 +3,7 @@ import { checkpointsFolder, findCheckpoint } from './checkpoint/find-checkpoint.
 import { fieldsOf } from './checkpoint/identity.ts';
 import { saveState } from './checkpoint/save-state.ts';
 import { gatherTexts } from './collectives/gather-texts.ts';
+import { refuseRepeated } from './collectives/refuse-repeated.ts';
 import { comingPasses } from './coming-passes.ts';
 import { type RunConfig, type RunInput, runSchema } from './config.ts';
 import { coreServices } from './defaults.ts';
@@ -105,11 +106,11 @@ export class Trainer {
 
   /**
    * Trains, and exports into `output` if there is one. Throws CHECKPOINT_TORN and CHECKPOINT_DIFFERS for a checkpoint that
-   * cannot be gone on from.
+   * cannot be gone on from, and RUN_REPEATED where every rank would train the whole.
    */
   async train({ resume = false }: TrainOptions = {}): Promise<TrainResult> {
     const started = performance.now();
-    const assembly = this.assemble();
+    const assembly = this.assemble(refuseRepeated);
     const result = async () => {
       const session = await this.open(assembly, resume);
       const written = await this.guarded(session);
@@ -181,11 +182,11 @@ export class Trainer {
 
   private readonly logSecond = (error: unknown) => this.log.error({ error }, String(error));
 
-  private assemble(): Assembly {
+  private assemble(admit?: (collectives: Collectives) => void): Assembly {
     this.isFrozen = true;
     const config: { current: RunConfig } = { current: this.config };
     const assembly: Assembly = new Assembly(
-      [coreServices(() => assembly.hooks, config, this.log), ...this.plugins],
+      [coreServices(() => assembly.hooks, config, this.log, admit), ...this.plugins],
       this.log,
     );
     config.current = {

@@ -16,9 +16,29 @@ export function threadRank(): ThreadRank | undefined {
  * has its Collectives, such as what the command line prints.
  */
 export function currentRank(variables: NodeJS.ProcessEnv = process.env): number {
-  const rank = threadRank()?.rank ?? launchers.map((name) => variables[name]).find((value) => value !== undefined);
-  return Number(rank ?? 0);
+  return threadRank()?.rank ?? first(rankNames, variables) ?? 0;
 }
 
-/** Of Open MPI, and of what else starts processes for MPI. */
-const launchers = ['OMPI_COMM_WORLD_RANK', 'PMIX_RANK', 'PMI_RANK'];
+/** How many ranks run this program, as far as who started them says: 1 where nobody does. */
+export function currentRanks(variables: NodeJS.ProcessEnv = process.env): number {
+  const threads = threadRank()?.ranks ?? startedThreads;
+  if (threads !== undefined) return threads;
+  // Slurm says how many processes there are where they are no ranks, too
+  return first(rankNames, variables) === undefined ? 1 : (first(ranksNames, variables) ?? 1);
+}
+
+/** Notes that this thread has started others, so that as many ranks as this run its program. */
+export function noteThreads(ranks: number): void {
+  startedThreads = ranks;
+}
+
+let startedThreads: number | undefined;
+
+/** Variables of Open MPI, and of what else starts processes for MPI. */
+const rankNames = ['OMPI_COMM_WORLD_RANK', 'PMIX_RANK', 'PMI_RANK'];
+const ranksNames = ['OMPI_COMM_WORLD_SIZE', 'SLURM_STEP_NUM_TASKS', 'PMI_SIZE'];
+
+function first(names: readonly string[], variables: NodeJS.ProcessEnv): number | undefined {
+  const value = names.map((name) => variables[name]).find((each) => each !== undefined);
+  return value === undefined ? undefined : Number(value);
+}

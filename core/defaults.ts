@@ -12,18 +12,35 @@ import { definePlugin, type Plugin } from './plugin.ts';
 import { createRandom } from './random.ts';
 import * as Tokens from './tokens.ts';
 
-/** The services that a run has unless a plugin replaces them: `provide(Optimizer, { replaces: 'core', ... })`. */
-export function coreServices(hooks: () => Hooks, config: { readonly current: RunConfig }, log: Tokens.Log): Plugin {
+/**
+ * The services that a run has unless a plugin replaces them: `provide(Optimizer, { replaces: 'core', ... })`. `admit`
+ * throws where the run's ranks are not to do it, before any other service is made.
+ */
+export function coreServices(
+  hooks: () => Hooks,
+  config: { readonly current: RunConfig },
+  log: Tokens.Log,
+  admit: ((collectives: Tokens.Collectives) => void) | undefined,
+): Plugin {
   const { RunConfig: Config, Engine, ParameterStore, Model } = Tokens;
   const plugin = definePlugin({
     name: 'core',
     apiVersion: 1,
-    apply({ hooks: { stepEnd }, provide }) {
+    apply({ hooks: { stepEnd }, provide, decorate }) {
       let compilation: Compilation | undefined;
       stepEnd.tap(() => compilation?.report());
       provide(Config, { uses: {}, create: () => config.current });
       provide(Tokens.Log, { uses: {}, create: () => log });
       provide(Tokens.Collectives, { uses: {}, create: () => alone, isFallback: true });
+      if (admit !== undefined) {
+        decorate(Tokens.Collectives, {
+          uses: {},
+          create(collectives) {
+            admit(collectives);
+            return collectives;
+          },
+        });
+      }
       provide(Tokens.Clock, { uses: {}, create: () => ({ now: () => performance.now() }) });
       provide(Tokens.Random, { uses: { config: Config }, create: (used) => createRandom(used.config.train.seed) });
       provide(Tokens.Schedule, { uses: { config: Config }, create: (used) => createSchedule(used.config.train) });

@@ -24,6 +24,7 @@ export {
   type TrainOptions,
   type TrainResult,
 } from './create-trainer.ts';
+export { noteThreads } from './current-rank.ts';
 export { dropoutMask } from './dropout.ts';
 export { divideProcessors } from './engine/settings.ts';
 export * from './errors.ts';

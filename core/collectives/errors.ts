@@ -8,6 +8,12 @@ export const failure = defineErrors({
       'The other ranks waited for it ({awaited}), so the run ended on all of them; what was saved before is whole.',
     remedy: 'See what rank {rank} says of it, and go on from the last checkpoint with --resume.',
   },
+  RUN_REPEATED: {
+    fact: 'Rank {rank} of {ranks}, which all run this program, came to a run that has one rank.',
+    consequence: 'Each of them would train it, into the same output, so it was not begun.',
+    remedy:
+      'Give it zero3-shard with the same ranks, or train it in a program of its own, which no MPI launcher starts.',
+  },
 });
 
 /** The error of a rank that waited, or would wait, in `awaited` for one that failed. */

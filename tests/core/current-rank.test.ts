@@ -1,5 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { currentRank, threadRank } from '../../core/current-rank.ts';
+import { alone } from '../../core/collectives/collectives.ts';
+import { refuseRepeated } from '../../core/collectives/refuse-repeated.ts';
+import { currentRank, currentRanks, threadRank } from '../../core/current-rank.ts';
 
 test.each([
   [{}, 0],
@@ -11,4 +13,21 @@ test.each([
 
 test('a thread that nobody started as a rank is none', () => {
   expect(threadRank()).toBeUndefined();
+});
+
+test.each([
+  [{}, 1],
+  [{ OMPI_COMM_WORLD_RANK: '3', OMPI_COMM_WORLD_SIZE: '4', PMIX_RANK: '3' }, 4],
+  [{ PMI_RANK: '2', PMI_SIZE: '3' }, 3],
+  [{ PMIX_RANK: '2', SLURM_STEP_NUM_TASKS: '3' }, 3],
+  [{ SLURM_STEP_NUM_TASKS: '3' }, 1],
+])('how many ranks there are is what the launcher of one says: %j', (variables, ranks) => {
+  expect(currentRanks(variables)).toBe(ranks);
+});
+
+test('a run of one rank is refused in one of several processes, and a run of all is not', () => {
+  const variables = { PMI_RANK: '1', PMI_SIZE: '2' };
+  expect(() => refuseRepeated(alone, variables)).toThrow(/Rank 1 of 2, which all run this program/);
+  expect(() => refuseRepeated({ ...alone, ranks: 2 }, variables)).not.toThrow();
+  expect(() => refuseRepeated(alone, { PMI_RANK: '0', PMI_SIZE: '1' })).not.toThrow();
 });

@@ -1,5 +1,5 @@
 import { isMainThread, workerData } from 'node:worker_threads';
-import { type Collectives, createLog, divideProcessors, type Log } from 'mooring';
+import { type Collectives, createLog, divideProcessors, type Log, noteThreads } from 'mooring';
 import { createArena } from './arena.ts';
 import { createBoard } from './board.ts';
 import { endTogether } from './end-together.ts';
@@ -38,6 +38,7 @@ function started(ranks: number, log: Log): ThreadCollectives {
   const first = new ThreadCollectives(memory, 0, new SlowRanks(0, log), () => endAll());
   const program = currentProgram();
   divideProcessors(ranks, 'threads');
+  noteThreads(ranks);
   const endAll: () => void = endTogether(first, (ended) => startRanks(memory, program, ended), log);
   return first;
 }

@@ -1,4 +1,7 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
@@ -39,9 +42,29 @@ test('a rank that does not end by itself after another has failed is ended', asy
   expect({ code, err }).toMatchObject({ code: 1, err: expect.stringMatching(/bravo is out of range/) });
 });
 
-async function run(faulty: number | string, ranks: number, fault: string, othersFault = 'none') {
-  const { entry, options } = ranksProgram('program.ts');
-  const args = [...(options?.execArgv ?? []), fileURLToPath(entry), String(faulty), String(ranks), fault, othersFault];
+test.each([
+  [
+    'one rank, then by two',
+    'none',
+    /RANK_FAILED: Rank 1 failed: .*Rank 1 of 2, which all run this program/,
+    ['run 1: 0 of 1'],
+  ],
+  ['two ranks, then by one', '2', /RUN_REPEATED: Rank 0 of 2/, ['run 1: 0 of 2', 'run 1: 1 of 2']],
+])('a program that trains by %s ends, and no rank repeats what is of one', async (_, first, message, trained) => {
+  const second = first === 'none' ? '2' : 'none';
+  const lines = path.join(mkdtempSync(path.join(tmpdir(), 'mooring-two-runs-')), 'lines');
+  const { code, err } = await start('two-runs.ts', lines, first, second);
+  expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(message) });
+  expect(readFileSync(lines, 'utf8').trimEnd().split('\n').sort()).toEqual(trained);
+});
+
+function run(faulty: number | string, ranks: number, fault: string, othersFault = 'none') {
+  return start('program.ts', String(faulty), String(ranks), fault, othersFault);
+}
+
+async function start(program: string, ...argv: string[]) {
+  const { entry, options } = ranksProgram(program);
+  const args = [...(options?.execArgv ?? []), fileURLToPath(entry), ...argv];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
