@@ -2,11 +2,12 @@ import { isMainThread, workerData } from 'node:worker_threads';
 import { type Collectives, createLog, divideProcessors, type Log, noteThreads } from 'mooring';
 import { createArena } from './arena.ts';
 import { createBoard } from './board.ts';
+import type { SharedMemory } from './calls.ts';
 import { endTogether } from './end-together.ts';
 import { failure } from './errors.ts';
 import { SlowRanks } from './slow-ranks.ts';
 import { type Program, type RankData, startRanks } from './start-ranks.ts';
-import { type SharedMemory, ThreadCollectives } from './thread-collectives.ts';
+import { ThreadCollectives } from './thread-collectives.ts';
 
 let running: ThreadCollectives | undefined;
 

@@ -1,6 +1,6 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { causeOf } from 'mooring';
-import type { SharedMemory } from './thread-collectives.ts';
+import type { SharedMemory } from './calls.ts';
 
 /** What a rank is told as `workerData`. */
 export interface RankData {
