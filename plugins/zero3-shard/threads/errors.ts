@@ -17,4 +17,9 @@ export const failure = defineErrors({
     consequence: 'They run the same program as the first rank, and it is not known which one that is.',
     remedy: 'Start the program from a file, as in `node main.js`, and train in its main thread; or use one rank.',
   },
+  THREADS_IN_PROCESSES: {
+    fact: 'The transport is threads, and {launcher} started {launched} processes.',
+    consequence: 'Each of them would train by itself, into the same output, so nothing ran.',
+    remedy: 'Leave out `transport`, so that each process is a rank, or start one process without mpirun.',
+  },
 });

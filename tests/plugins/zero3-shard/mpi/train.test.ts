@@ -69,6 +69,15 @@ describe(`mooring train under ${launcher}`, () => {
     expect(existsSync(path.join(place.folder, 'stopped/checkpoints'))).toBe(true);
   });
 
+  test.each([
+    ['without zero3-shard', 'run.yaml', [], 'RUN_REPEATED'],
+    ['as threads', 'sharded.yaml', ['--set', 'plugins.zero3-shard.transport=threads'], 'THREADS_IN_PROCESSES'],
+  ])('refuses a run %s, which each process would train', async (_, file, settings, error) => {
+    const { code, err } = await launch(2, file, ...settings, '--output', 'twice');
+    expect({ code, err }).toMatchObject({ code: 1, err: expect.stringContaining(error) });
+    expect(existsSync(path.join(place.folder, 'twice'))).toBe(false);
+  });
+
   test('refuses a run that is to have another number of ranks', async () => {
     const { code, err } = await launch(2, 'sharded.yaml', '--set', 'plugins.zero3-shard.ranks=3');
     expect({ code, err }).toMatchObject({ code: 1, err: expect.stringMatching(/is to have 3 ranks.*started 2/) });

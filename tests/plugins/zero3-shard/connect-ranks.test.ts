@@ -1,0 +1,27 @@
+import { expect, test } from '@jest/globals';
+import { connectRanks } from '../../../plugins/zero3-shard/connect-ranks.ts';
+import type { MpiEnvironment } from '../../../plugins/zero3-shard/mpi/environment.ts';
+import { quiet } from '../../core/support.ts';
+
+const launched = (ranks: number): MpiEnvironment => ({
+  rank: 1,
+  ranks,
+  localRank: 1,
+  localRanks: ranks,
+  isBound: false,
+  launcher: 'Open MPI',
+});
+
+test.each([undefined, 1, 2])(
+  'threads are refused in one of several processes, where there are to be %p',
+  async (ranks) => {
+    await expect(connectRanks({ ranks, transport: 'threads' }, quiet, launched(3))).rejects.toMatchObject({
+      code: 'THREADS_IN_PROCESSES',
+      entry: { fact: 'The transport is threads, and Open MPI started 3 processes.' },
+    });
+  },
+);
+
+test('a process that a launcher started alone is one rank', async () => {
+  expect(await connectRanks({ ranks: 1, transport: 'threads' }, quiet, launched(1))).toMatchObject({ ranks: 1 });
+});
