@@ -8,7 +8,7 @@ import { failure } from './threads/errors.ts';
 
 /**
  * How the ranks of a run reach each other: by MPI where its launcher started more than one process, else as threads;
- * `transport` decides otherwise. Throws THREADS_IN_PROCESSES.
+ * `transport` decides otherwise. Warns where it is left open and there is one. Throws THREADS_IN_PROCESSES.
  */
 export async function connectRanks(
   { ranks, transport }: Pick<ZeroOptions, 'ranks' | 'transport'>,
@@ -21,6 +21,7 @@ export async function connectRanks(
     return createMpi({ ranks, log });
   }
   if (launched > 1) throw failure('THREADS_IN_PROCESSES', { launcher, launched });
+  if (ranks === undefined) log.warn({}, 'zero3-shard: one rank, nothing is split; give `ranks` or start under mpirun');
   if (ranks === undefined || ranks === 1) return alone;
   await keepFreedMemory();
   return createThreads({ ranks, log });

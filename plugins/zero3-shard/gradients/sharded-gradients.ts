@@ -80,7 +80,7 @@ export function createShardedGradients(options: {
     for (const [index, part] of reduced.entries()) {
       const spec = specs[index] as ParameterSpec;
       const isWhole = partition.isWhole(spec);
-      counters.bytesReduced += 4 * (elementsOf(spec) - (isWhole ? 0 : part.length));
+      if (partition.ranks > 1) counters.bytesReduced += 4 * (elementsOf(spec) - (isWhole ? 0 : part.length));
       inner.accumulate(spec.name, tf.tensor(part, isWhole ? [...spec.shape] : [part.length]));
     }
   }

@@ -25,3 +25,13 @@ test.each([undefined, 1, 2])(
 test('a process that a launcher started alone is one rank', async () => {
   expect(await connectRanks({ ranks: 1, transport: 'threads' }, quiet, launched(1))).toMatchObject({ ranks: 1 });
 });
+
+test.each([
+  [undefined, ['zero3-shard: one rank, nothing is split; give `ranks` or start under mpirun']],
+  [1, []],
+])('that nothing is split is said where %p ranks were asked for', async (ranks, said) => {
+  const warnings: string[] = [];
+  const log = { ...quiet, warn: (_: object, message: string) => void warnings.push(message) };
+  expect(await connectRanks({ ranks }, log, undefined)).toMatchObject({ ranks: 1 });
+  expect(warnings).toEqual(said);
+});

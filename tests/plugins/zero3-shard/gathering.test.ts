@@ -12,6 +12,14 @@ import { shardedRuns, wholeRun } from './sharded-runs.ts';
 const [parameters, elements] = [5, 32 + 32 + 8 + 16 + 16];
 const penalised = [klPenalty({ estimator: 'k3' })];
 
+test.each([0, 100_000])(
+  'one rank sends nothing, whatever is whole: up to %d elements',
+  async (persistenceThreshold) => {
+    const [run] = await shardedRuns(1, () => [refClone(), ...penalised], { persistenceThreshold });
+    expect(run?.statistics.at(-1)).toMatchObject({ bytesGathered: 0, bytesReduced: 0 });
+  },
+);
+
 describe.each([2, 3, 4])('on %s ranks', (ranks) => {
   test('a step gathers each parameter twice for the policy and once for the reference, and reduces it once', async () => {
     const runs = await shardedRuns(ranks, () => [stacked(2), refClone(), ...penalised]);
