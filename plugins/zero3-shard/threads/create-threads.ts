@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { isMainThread, workerData } from 'node:worker_threads';
 import { type Collectives, createLog, divideProcessors, type Log, noteThreads } from 'mooring';
 import { createArena } from './arena.ts';
@@ -9,12 +10,15 @@ import { SlowRanks } from './slow-ranks.ts';
 import { type Program, type RankData, startRanks } from './start-ranks.ts';
 import { ThreadCollectives } from './thread-collectives.ts';
 
+/** Each takes 4 GiB of address space, of which a process has 128 TiB: Node was seen to crash where they took all. */
+const mostRanks = 2 ** 14;
+
 let running: ThreadCollectives | undefined;
 
 /**
  * The collectives of this thread. In the main thread, rank 0, the first call starts the other ranks: worker threads that
  * run the same program, with the same arguments, and come to the same call. All runs of a program share its ranks. Throws
- * RANKS_CHANGED and RANKS_NEED_MAIN.
+ * RANKS_CHANGED, RANKS_NEED_MAIN and RANKS_TOO_MANY.
  */
 export function createThreads({ ranks, log }: { readonly ranks: number; readonly log: Log }): Collectives {
   running ??= joined(workerData as Partial<RankData> | null) ?? started(ranks, log);
@@ -27,6 +31,15 @@ export function createSharedMemory(ranks: number, arenaBytes?: number): SharedMe
   return { board: createBoard(ranks), arenas: Array.from({ length: ranks }, () => createArena(arenaBytes)) };
 }
 
+/** Warns of ranks that take turns. */
+export function warnOfCrowd(ranks: number, log: Log, processors = availableParallelism()): void {
+  if (ranks <= processors) return;
+  log.warn(
+    { ranks, processors },
+    `zero3-shard: ${ranks} ranks on ${processors} processors take turns, which is slower`,
+  );
+}
+
 function joined(data: Partial<RankData> | null): ThreadCollectives | undefined {
   if (isMainThread || data?.mooring === undefined) return undefined;
   const { rank, memory } = data.mooring;
@@ -35,9 +48,11 @@ function joined(data: Partial<RankData> | null): ThreadCollectives | undefined {
 }
 
 function started(ranks: number, log: Log): ThreadCollectives {
+  if (ranks > mostRanks) throw failure('RANKS_TOO_MANY', { ranks, most: mostRanks });
   const memory = createSharedMemory(ranks);
   const first = new ThreadCollectives(memory, 0, new SlowRanks(0, log), () => endAll());
   const program = currentProgram();
+  warnOfCrowd(ranks, log);
   divideProcessors(ranks, 'threads');
   noteThreads(ranks);
   const endAll: () => void = endTogether(first, (ended) => startRanks(memory, program, ended), log);

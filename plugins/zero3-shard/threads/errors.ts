@@ -17,6 +17,11 @@ export const failure = defineErrors({
     consequence: 'They run the same program as the first rank, and it is not known which one that is.',
     remedy: 'Start the program from a file, as in `node main.js`, and train in its main thread; or use one rank.',
   },
+  RANKS_TOO_MANY: {
+    fact: 'The run asks for {ranks} ranks as threads, and a process has address space for {most}.',
+    consequence: 'Starting them would end the process.',
+    remedy: 'Lower `ranks`: more of them than processors only take turns.',
+  },
   THREADS_IN_PROCESSES: {
     fact: 'The transport is threads, and {launcher} started {launched} processes.',
     consequence: 'Each of them would train by itself, into the same output, so nothing ran.',
