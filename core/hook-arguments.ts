@@ -11,10 +11,18 @@ export interface Run {
   readonly steps: number;
   readonly rank: number;
   readonly ranks: number;
-  /** Aborts when the run is asked to stop; its `reason` is then the text that was given. */
+  /**
+   * Aborts when the run is asked to stop, with several ranks not before they have agreed on it; its `reason` is then the
+   * text that was given.
+   */
   readonly signal: AbortSignal;
   /** Ends the run after the step in progress. */
   requestStop(reason: string): void;
+  /**
+   * Whether any rank was asked to stop, for what takes long within a step: every rank calls it, and gets the same answer.
+   * Throws RANK_FAILED.
+   */
+  agreeOnStop(): Promise<boolean>;
   /** Evaluates on `evalData`; figures carry `eval_` before their names. Throws NO_EVALUATION_DATA. */
   evaluate(): Promise<StepRecord>;
   /** The passes that it will ask for. */

@@ -95,14 +95,16 @@ export class RunState implements Run {
     if (this.ranks === 1) this.controller.abort(this.stopReason);
   }
 
-  /** Stops all ranks after the same step, if any of them was asked to. Throws RANK_FAILED. */
-  async agreeOnStop(): Promise<void> {
-    if (this.ranks === 1) return;
-    const reasons = await gatherTexts(this.collectives, this.stopReason ?? '', 'the reason to stop');
-    const first = reasons.find((reason) => reason !== '');
-    if (first === undefined) return;
-    this.stopReason = first;
-    this.controller.abort(this.stopReason);
+  async agreeOnStop(): Promise<boolean> {
+    if (this.ranks > 1 && !this.signal.aborted) {
+      const reasons = await gatherTexts(this.collectives, this.stopReason ?? '', 'the reason to stop');
+      const first = reasons.find((reason) => reason !== '');
+      if (first !== undefined) {
+        this.stopReason = first;
+        this.controller.abort(first);
+      }
+    }
+    return this.signal.aborted;
   }
 
   get millisecondsAwaitingData(): number {

@@ -18,7 +18,7 @@ export async function scoreAhead(run: Run, reference: CachedReference, driver: D
       scored++;
     }
     // the run ends after this step, for which the reference is still there
-    if (run.signal.aborted) return;
+    if (await run.agreeOnStop()) return;
     const isTenth = Math.floor((10 * ++seen) / batches) > Math.floor((10 * (seen - 1)) / batches);
     if (isTenth && scored > 0)
       log.info({ seen, batches, scored }, `ref-cache: ${seen} of ${batches} batches scored ahead`);

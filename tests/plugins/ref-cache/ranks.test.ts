@@ -76,3 +76,35 @@ describe.each(['ahead', 'as-they-come'] as const)('a reference cached %s', (comp
     await expect(other).rejects.toMatchObject({ code: 'REF_CACHE_STALE' });
   });
 });
+
+it('scoring ahead ends on all ranks after the same batch once one of them is asked to stop', async () => {
+  const directory = mkdtempSync(path.join(root, 'cache-'));
+  const ends = await inRanks(3, async (collectives) => {
+    let scored = 0;
+    let ask = () => {};
+    const stopping = plugin('stopping', ({ decorate, hooks }) => {
+      hooks.trainBegin.tap(({ run }) => {
+        ask = () => run.requestStop('enough');
+      });
+      const forget = () => {
+        scored = 0; // what was asked for before the first step is not ahead
+      };
+      hooks.stepBegin.tap(forget, { before: 'ref-cache' });
+      decorate(Reference, {
+        uses: {},
+        create: (inner) => ({
+          ...inner,
+          score(pass) {
+            if (++scored === 2 && collectives.rank === 1) ask();
+            return inner.score(pass);
+          },
+        }),
+      });
+    });
+    const { trainer } = toyRun([comparing, stopping, refCache({ directory }), givenRanks(collectives)], { steps: 5 });
+    const { steps, stopReason } = await trainer.train();
+    return { scored, steps, stopReason };
+  });
+  // without agreement the epoch is scored to its end; the step that had begun is taken
+  expect(ends).toEqual(Array(3).fill({ scored: 2, steps: 1, stopReason: 'enough' }));
+});
