@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { filesOf } from '../share/files-of.ts';
+import { readWhole } from '../share/send-files.ts';
 
 const headBytes = 2 ** 20;
 const samples = 256;
@@ -29,8 +30,8 @@ async function digestOf(handle: FileHandle): Promise<string> {
   const { size } = await handle.stat();
   const hash = createHash('sha256');
   const read = async (position: number, length: number) => {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, position);
-    hash.update(buffer.subarray(0, bytesRead));
+    const piece = Buffer.alloc(length);
+    hash.update(piece.subarray(0, await readWhole(handle, piece, position)));
   };
   await read(0, Math.min(size, headBytes));
   const last = size - sampleBytes;

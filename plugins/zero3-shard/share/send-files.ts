@@ -1,6 +1,7 @@
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { type Collectives, writeFileAside } from 'mooring';
+import { failure } from './errors.ts';
 
 /** A file that goes from one rank to the others. */
 export interface SentFile {
@@ -11,14 +12,20 @@ export interface SentFile {
 /** What is in memory of a file at a time. */
 const pieceBytes = 64 * 2 ** 20;
 
-/** Sends files of a folder to all other ranks, each of which calls `receiveFiles` with the same. Throws RANK_FAILED. */
+/**
+ * Sends files of a folder to all other ranks, each of which calls `receiveFiles` with the same. Throws RANK_FAILED and
+ * SHARED_FILE_SHRANK.
+ */
 export async function sendFiles(collectives: Collectives, folder: string, files: readonly SentFile[]): Promise<void> {
   for (const file of files) {
-    const handle = await open(path.join(folder, file.name));
+    const place = path.join(folder, file.name);
+    const handle = await open(place);
     try {
       for (const [position, length] of piecesOf(file)) {
-        const { buffer } = await handle.read(new Uint8Array(length), 0, length, position);
-        await collectives.broadcast(buffer, collectives.rank, file.name);
+        const piece = new Uint8Array(length);
+        const read = await readWhole(handle, piece, position);
+        if (read < length) throw failure('SHARED_FILE_SHRANK', { place, found: position + read, bytes: file.bytes });
+        await collectives.broadcast(piece, collectives.rank, file.name);
       }
     } finally {
       await handle.close();
@@ -47,4 +54,19 @@ export async function receiveFiles(
 function piecesOf({ bytes }: SentFile): (readonly [position: number, length: number])[] {
   const begins = Array.from({ length: Math.ceil(bytes / pieceBytes) }, (_, index) => index * pieceBytes);
   return begins.map((begin) => [begin, Math.min(pieceBytes, bytes - begin)]);
+}
+
+/** Fills `piece` from a position on; how many bytes there were. One read may give fewer than are there. */
+export async function readWhole(
+  handle: Pick<FileHandle, 'read'>,
+  piece: Uint8Array,
+  position: number,
+): Promise<number> {
+  let filled = 0;
+  while (filled < piece.length) {
+    const { bytesRead } = await handle.read(piece, filled, piece.length - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return filled;
 }
