@@ -12,6 +12,7 @@ import { createFileSharing, FileSharing } from './share/file-sharing.ts';
 import { splitDriver } from './split/split-driver.ts';
 import { createCounters, ShardingStatistics, summaryOf } from './statistics.ts';
 
+export { connectRanks } from './connect-ranks.ts';
 export { ShardingStatistics } from './statistics.ts';
 
 /** Splits parameters, gradients, optimizer state and references among ranks, and the rows of every batch. */
