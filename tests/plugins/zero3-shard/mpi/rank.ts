@@ -20,6 +20,9 @@ export type Task =
 // a rank of a test, under mpirun: does what the test says through a socket, and answers
 const [socketPath = '', mostBytes, slowAfterMs] = process.argv.slice(2);
 const socket = connect(socketPath);
+// whatever it waits for: without a test there is nobody to end it
+const orphaned = () => process.exit(1);
+socket.on('close', orphaned);
 const say = (message: object) => socket.write(`${JSON.stringify(message)}\n`);
 const log = { warn: (_: object, message: string) => say({ warning: message }) } as Partial<Log> as Log;
 const collectives = await connectMpi({
@@ -39,4 +42,4 @@ for await (const line of createInterface({ input: socket })) {
   if (task.kind === 'hear') await collectives.broadcast(new Uint8Array(1), collectives.ranks - 1, task.of);
   if (task.kind === 'meet') await collectives.barrier(task.of).then(() => say({ met: task.of }));
 }
-socket.end();
+socket.off('close', orphaned).end();

@@ -9,7 +9,8 @@ afterAll(() => {
 
 const command = launchCommand;
 if (command === undefined) test.skip(skipped, () => undefined);
-else if (launcher !== 'Open MPI') test.skip('skipped: this is Open MPI’s way to reach a host', () => undefined);
+else if (launcher !== 'Open MPI')
+  test.skip('skipped: MPICH 4.0 over TCP hangs in MPI_Finalize, one time in three', () => undefined);
 else if (typeof hosts === 'string') test.skip(`skipped: ${hosts}`, () => undefined);
 else {
   test('ranks on two hosts give what one rank gives, and what they say crosses the network', async () => {

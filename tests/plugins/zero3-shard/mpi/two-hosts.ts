@@ -15,26 +15,26 @@ export interface TwoHosts {
 }
 
 const subnet = '198.18.77.0/30'; // of those kept for tests of networks
+/** What its ends are called, on each host. */
+const cable = 'cable';
 const addresses = ['198.18.77.1', '198.18.77.2'];
 
 /** Sets two hosts up; a string says why that is not possible here. */
 export function createTwoHosts(): TwoHosts | string {
   const names = ['alpha', 'bravo'].map((name) => `mooring-${process.pid}-${name}`);
-  const cables = ['a', 'b'].map((end) => `m${process.pid}${end}`);
   const folder = mkdtempSync(path.join(tmpdir(), 'hosts-'));
   const remove = () => {
     for (const name of names) ip(['netns', 'delete', name]);
     rmSync(folder, { recursive: true });
   };
   const [first = '', second = ''] = names;
-  const [own = '', other = ''] = cables;
   const steps = [
     ...names.map((name) => ['netns', 'add', name]),
-    ['link', 'add', own, 'netns', first, 'type', 'veth', 'peer', 'name', other, 'netns', second],
+    ['link', 'add', cable, 'netns', first, 'type', 'veth', 'peer', 'name', cable, 'netns', second],
     ...names.flatMap((name, index) => [
-      ['-n', name, 'address', 'add', `${addresses[index]}/30`, 'dev', cables[index] ?? ''],
+      ['-n', name, 'address', 'add', `${addresses[index]}/30`, 'dev', cable],
       ['-n', name, 'link', 'set', 'lo', 'up'],
-      ['-n', name, 'link', 'set', cables[index] ?? '', 'up'],
+      ['-n', name, 'link', 'set', cable, 'up'],
     ]),
     ['netns', 'exec', first, 'true'],
   ];
@@ -58,7 +58,7 @@ export function createTwoHosts(): TwoHosts | string {
     ],
     on: ['ip', 'netns', 'exec', first],
     bytesSent() {
-      const shown = JSON.parse(ip(['-n', first, '-json', '-statistics', 'link', 'show', own]).stdout);
+      const shown = JSON.parse(ip(['-n', first, '-json', '-statistics', 'link', 'show', cable]).stdout);
       return (shown as { stats64: { tx: { bytes: number } } }[])[0]?.stats64.tx.bytes ?? 0;
     },
     remove,
