@@ -5,7 +5,7 @@ import type { Mpi, Started, Waiting } from './library.ts';
 export type Notice =
   /** The sender failed. */
   | { readonly kind: 'failed'; readonly cause: string }
-  /** The sender's program has come to its end, after so many collectives of each channel. */
+  /** The sender's program has come to its end, after so many collectives of each channel: the last that it says. */
   | { readonly kind: 'ended'; readonly begun: readonly [number, number] }
   /** The sender waits in its collective number `at` of a channel: has the receiver come to that one? */
   | { readonly kind: 'asked'; readonly channel: 0 | 1; readonly at: number }
@@ -31,6 +31,11 @@ export class Control {
   constructor(mpi: Mpi, on: Handle) {
     this.mpi = mpi;
     this.on = on;
+  }
+
+  /** Whether all that was sent has left, as of the last `receive`. */
+  get isSent(): boolean {
+    return this.sending.length === 0;
   }
 
   send(to: number, notice: Notice): void {

@@ -41,7 +41,6 @@ export class Progress {
   private readonly port: MessagePort;
   private readonly settings: ProgressSettings;
   private readonly channels: readonly [Handle, Handle];
-  private readonly ending: Handle;
   private readonly control: Control;
   private pending: Pending[] = [];
   private readonly ended: (Received & { readonly kind: 'ended' })[] = [];
@@ -54,7 +53,6 @@ export class Progress {
     this.port = port;
     this.settings = settings;
     this.channels = [mpi.communicator(), mpi.communicator()];
-    this.ending = mpi.communicator();
     this.control = new Control(mpi, mpi.communicator());
   }
 
@@ -71,14 +69,17 @@ export class Progress {
     }
   }
 
-  /** Waits until all ranks are here, and ends MPI. Once a rank failed, the others have only so long. */
+  /**
+   * Waits until all ranks have come to their end, and ends MPI, when all that was said has been heard: it may hang
+   * otherwise. Once a rank failed, the others have only so long.
+   */
   finish(code: number): void {
     const [first, second] = this.begun;
     if (!endedInOrder.includes(code)) this.abort(`it ended with exit code ${code}`);
-    else this.tellOthers({ kind: 'ended', begun: [first.count, second.count] });
-    const met = this.mpi.start([{ name: 'MPI_Ibarrier' }], this.ending);
-    while (!this.mpi.test(met)) {
-      for (const notice of this.control.receive()) this.hear(notice);
+    this.tellOthers({ kind: 'ended', begun: [first.count, second.count] });
+    while (this.ended.length < this.settings.ranks - 1 || !this.control.isSent) {
+      // who asks will hear that this rank has ended
+      for (const notice of this.control.receive()) if (notice.kind !== 'asked') this.hear(notice);
       if (this.failed !== undefined && performance.now() - this.failed.at > this.settings.graceMs)
         this.endAll(this.failed, code === 0 ? 1 : code);
       Atomics.wait(this.settings.posted, 0, Atomics.load(this.settings.posted, 0), 1);
