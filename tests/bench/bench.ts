@@ -32,6 +32,7 @@ const theirNames = {
   sharded: undefined,
 } as const;
 
+const trafficHead = ['MB gathered a step', 'by formula', 'MB reduced', 'by formula', 'gathering ms', 'hidden'];
 const theirs: readonly string[] = [runners.trl, runners.byHand, runners.deepSpeed];
 
 for (const model of models) {
@@ -113,8 +114,6 @@ function print(model: BenchModel, workload: Workload, best: ReadonlyMap<string, 
   const traffic = [...best].flatMap(([name, timed]) => trafficOf(name, timed));
   if (traffic.length > 0) console.log(`\n${table([['', ...trafficHead], ...traffic])}`);
 }
-
-const trafficHead = ['MB gathered a step', 'by formula', 'MB reduced', 'by formula', 'gathering ms', 'hidden'];
 
 /** What ranks said to each other in a step, where there were some. */
 function trafficOf(name: string, timed: Timed & Partial<ShardedTimed>): string[][] {
