@@ -1,6 +1,7 @@
 import { causeOf } from './collectives/errors.ts';
 import { ServiceContainer } from './container.ts';
 import { failure } from './failure.ts';
+import { refuseChangesOnFirst } from './first-rank.ts';
 import { Hooks } from './hooks/registry.ts';
 import { type HookName, hookNames, hookTable } from './lifecycle.ts';
 import { checkOptions } from './options.ts';
@@ -45,6 +46,7 @@ export class Assembly {
     for (const plugin of plugins) check(plugin, names);
     for (const plugin of plugins) plugin.apply(this.contextOf(plugin, log));
     this.hooks.freeze(names);
+    refuseChangesOnFirst(this.chosen, this.hooks, [...this.provided, ...this.decorated]);
   }
 
   /** Resolves every service that a plugin, or the core, uses. */

@@ -37,6 +37,13 @@ export const failure = defineErrors({
     consequence: 'The run was not started.',
     remedy: 'Remove one of them.',
   },
+  RANKS_FIRST_CHANGES: {
+    fact: "The plugin {plugin} runs on the first rank only (ranks: 'first'), and {what}, which can change what is trained.",
+    consequence:
+      'The other ranks would train something else, and the weights would be a mixture: the run was not started.',
+    remedy:
+      "Leave out ranks: 'first', so that it runs on all of them; what should happen once, do where run.rank is 0.",
+  },
   OPTIONS_INVALID: {
     fact: '{where}: {problem}.',
     consequence: 'The run was not started.',

@@ -66,7 +66,7 @@ export interface PluginDefinition<Input, Options, Used extends Uses> {
   readonly requires?: readonly string[];
   /** Plugins that make no sense beside it, each with the reason as a sentence. */
   readonly conflicts?: Readonly<Record<string, string>>;
-  /** `first` runs on rank 0 only. */
+  /** `first` runs on rank 0 only, and may only watch: RANKS_FIRST_CHANGES. */
   readonly ranks?: 'all' | 'first';
   /**
    * Whether its `readParameter` and `projection` taps may be recorded once and compiled: they are pure functions of the

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
-import { checkpointFolder, definePlugin, type StepRecord } from 'mooring';
+import { Clock, checkpointFolder, definePlugin, type Plugin, Random, type StepRecord } from 'mooring';
 import { givenRanks, inRanks, toyRun } from 'mooring/testing';
 import { stopOnSignal } from '../../core/cli/interrupt.ts';
 
@@ -51,6 +51,24 @@ test('runs a trainer on every rank, with the plugins of the first rank silent on
   });
   expect(called).toEqual([0]);
   expect(records[1]).toEqual(records[0]);
+});
+
+test.each<[string, Plugin['apply']]>([
+  ['taps the hook configure', ({ hooks }) => hooks.configure.tap((config) => config)],
+  ['taps the hook modelDefined', ({ hooks }) => hooks.modelDefined.tap(() => undefined)],
+  ['taps the hook settings', ({ hooks }) => hooks.settings.tap((settings) => ({ ...settings, learningRate: 0 }))],
+  ['taps the hook pass', ({ hooks }) => hooks.pass.tap(() => undefined)],
+  ['taps the hook lossTerms', ({ hooks }) => hooks.lossTerms.tap(() => ({}))],
+  ['taps the hook gradientsReady', ({ hooks }) => hooks.gradientsReady.tap(({ gradients }) => gradients.clear())],
+  ['taps the hook checkpointSave', ({ hooks }) => hooks.checkpointSave.tap(() => ({}))],
+  ['provides the service Clock', ({ provide }) => provide(Clock, { uses: {}, create: () => performance })],
+  ['decorates the service Random', ({ decorate }) => decorate(Random, { uses: {}, create: (random) => random })],
+])('a plugin of the first rank that %s is refused before anything runs', (what, apply) => {
+  const first = definePlugin({ name: 'first-only', apiVersion: 1, ranks: 'first', apply });
+  const message = expect.stringMatching(new RegExp(`first-only .*${what}`));
+  expect(() => toyRun([first()]).trainer.explain()).toThrow(
+    expect.objectContaining({ code: 'RANKS_FIRST_CHANGES', message }),
+  );
 });
 
 test('a stop that one rank was asked for ends all after the same step', async () => {
