@@ -113,6 +113,8 @@ export interface Reference {
 
 /** The accumulated gradients of a step. */
 export interface Gradients {
+  /** Awaited when the last was accumulated, before anything reads them: for stores that add them over ranks. Throws RANK_FAILED. */
+  complete?(): Promise<void>;
   readonly names: readonly string[];
   /** The caller disposes it. */
   read(name: string): Tensor;

@@ -44,7 +44,8 @@ export async function train(session: Session): Promise<void> {
       figures.push(await runMicroStep(session, { batch, settings, step, counts, isTraining: true }));
     }
 
-    // clip and step, unless a figure is not finite: then the weights stay as they are
+    // add them over ranks, clip and step, unless a figure is not finite: then the weights stay as they are
+    await store.gradients.complete?.();
     await hooks.gradientsReady({ gradients: store.gradients, step });
     const norm = await store.gradients.globalNorm();
     await refuseNonFinite(session, step, microBatches, figures, norm);

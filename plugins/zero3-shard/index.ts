@@ -77,7 +77,6 @@ export const zero3Shard = definePlugin({
       hooks.modelReady.tap(gather);
       hooks.stepEnd.tap(gather);
     }
-    hooks.gradientsReady.tap(() => store?.gradients.reduce());
     hooks.trainEnd.tap(() => log.info({ ...counters }, summaryOf(counters)));
 
     /** The drivers of other models: rows and stores are split too, and gathered by windows of their own. */

@@ -4,7 +4,7 @@ import { elementsOf, type Partition } from '../partition.ts';
 import type { Counters } from '../statistics.ts';
 import { reduceValues } from './reduce-values.ts';
 
-/** Gradients of which this rank keeps its parts; whole ones wait for `reduce`. */
+/** Gradients of which this rank keeps its parts; whole ones wait for `reduce`, at the latest that of `complete`. */
 export interface ShardedGradients extends Gradients {
   /** Adds to a parameter's whole gradient, of this rank's rows; takes ownership. */
   add(name: string, gradient: tf.Tensor): void;
@@ -35,6 +35,12 @@ export function createShardedGradients(options: {
     waiting.get(name)?.dispose();
     waiting.delete(name);
   };
+  const reduce = async () => {
+    const all = Promise.all([begun, reduceWaiting()]);
+    begun = all;
+    all.catch(() => undefined); // thrown where it is awaited
+    await all;
+  };
   return {
     get names() {
       return inner.gradients.names;
@@ -47,12 +53,8 @@ export function createShardedGradients(options: {
       if (before !== undefined) tf.dispose([before, gradient]);
     },
     drop,
-    async reduce() {
-      const all = Promise.all([begun, reduceWaiting()]);
-      begun = all;
-      all.catch(() => undefined); // thrown where it is awaited
-      await all;
-    },
+    reduce,
+    complete: reduce,
     async globalNorm(names = inner.gradients.names) {
       // what every rank has whole counts once
       const own = names.filter((name) => collectives.rank === 0 || !partition.isWhole(specOf(name)));

@@ -55,7 +55,7 @@ async function gatheredInPasses(maxLiveParameters: number): Promise<Record<strin
         if (block.name === 'head') begin('backward');
       };
       hooks.beforeBackward.tap(backward, { before: ['zero3-shard'] });
-      hooks.gradientsReady.tap(end, { before: ['zero3-shard'] });
+      hooks.gradientsReady.tap(end);
     });
     const shard = zero3Shard({ persistenceThreshold: 8, maxLiveParameters });
     const ranks = givenRanks(recorded(collectives, calls), 'zero3-shard');

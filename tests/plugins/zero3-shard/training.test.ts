@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { stacked } from '../../core/compiled.ts';
+import { plugin } from '../../core/support.ts';
 import { expectSame, shardedRuns, wholeRun, type ZeroInput } from './sharded-runs.ts';
 
 const train = { steps: 4, maxGradNorm: 0.05, weightDecay: 0.1, gradientAccumulationSteps: 2 };
@@ -26,3 +27,23 @@ describe.each(Object.entries(variants))('%s', (_, options) => {
     expect(tf.memory().numTensors).toBe(before);
   });
 });
+
+/** Halves the gradients before they are clipped. */
+const halving = () =>
+  plugin('halving', ({ hooks }) => {
+    hooks.gradientsReady.tap(({ gradients }) => {
+      for (const name of gradients.names) {
+        const gradient = gradients.read(name);
+        gradients.write(name, tf.mul(gradient, 0.5));
+        gradient.dispose();
+      }
+    });
+  });
+
+test.each([1, 2, 3] as const)(
+  'stage %s: a plugin ahead of it gets the gradients of all ranks, and changes them',
+  async (stage) => {
+    const whole = await wholeRun([halving()], train);
+    for (const run of await shardedRuns(2, () => [halving()], { stage }, train)) expectSame(run, whole);
+  },
+);
