@@ -111,9 +111,9 @@ export class Trainer {
   async train({ resume = false }: TrainOptions = {}): Promise<TrainResult> {
     const started = performance.now();
     const assembly = this.assemble(refuseRepeated);
-    const result = async () => {
+    const result = async (tell: (error: unknown) => void) => {
       const session = await this.open(assembly, resume);
-      const written = await this.guarded(session);
+      const written = await this.guarded(session, tell);
       const { step, stopReason, record, evaluation } = session.run;
       const seconds = (performance.now() - started) / 1000;
       return { steps: step, seconds, stopReason, record, evaluation, written };
@@ -142,7 +142,7 @@ export class Trainer {
     return this.opened(assembly, result);
   }
 
-  private async guarded(session: Session): Promise<string[]> {
+  private async guarded(session: Session, tell: (error: unknown) => void): Promise<string[]> {
     const { hooks, run } = session;
     const trained = async () => {
       await train(session);
@@ -150,6 +150,7 @@ export class Trainer {
     };
     const reported = () =>
       trained().catch(async (error) => {
+        tell(error); // at once: taps may take long
         // taps see the failure and cannot put theirs in its place
         await hooks.failure({ error, run }).catch(this.logSecond);
         throw error;
@@ -157,11 +158,19 @@ export class Trainer {
     return this.closing(reported, () => hooks.teardown({ run }));
   }
 
-  /** Runs `body` with services, which are closed after it; where it fails, other ranks hear of it. */
-  private opened<Result>(assembly: Assembly, body: () => Promise<Result>): Promise<Result> {
+  /** Runs `body` with services, which are closed after it; where it fails, other ranks are told, once, by then at the latest. */
+  private opened<Result>(
+    assembly: Assembly,
+    body: (tell: (error: unknown) => void) => Promise<Result>,
+  ): Promise<Result> {
+    let isTold = false;
+    const tell = (error: unknown) => {
+      if (!isTold) assembly.abort(error);
+      isTold = true;
+    };
     const heard = () =>
-      body().catch((error) => {
-        assembly.abort(error);
+      body(tell).catch((error) => {
+        tell(error);
         throw error;
       });
     return this.closing(heard, () => assembly.close());

@@ -71,6 +71,27 @@ test.each<[string, Plugin['apply']]>([
   );
 });
 
+test('other ranks hear of a failure, once, before the failing one calls its taps', async () => {
+  const order: string[] = [];
+  const failing = definePlugin({
+    name: 'failing',
+    apiVersion: 1,
+    apply({ hooks }) {
+      hooks.trainBegin.tap(() => {
+        throw new Error('out of paper');
+      });
+      hooks.failure.tap(() => void order.push('failure'));
+      hooks.teardown.tap(() => void order.push('teardown'));
+    },
+  });
+  const running = inRanks(1, (collectives) => {
+    const abort = (cause: string) => void order.push(`told: ${cause}`);
+    return toyRun([failing(), givenRanks({ ...collectives, abort })]).trainer.train();
+  });
+  await expect(running).rejects.toMatchObject({ code: 'HOOK_FAILED' });
+  expect(order).toEqual([expect.stringMatching(/^told: HOOK_FAILED: .*out of paper/), 'failure', 'teardown']);
+});
+
 test('a stop that one rank was asked for ends all after the same step', async () => {
   const stop = definePlugin({
     name: 'stop',
