@@ -75,6 +75,7 @@ export const zero3Shard = definePlugin({
     if (isWholeResident) {
       const gather = () => residents.gather(services.model, store as ShardedStore, parameters.of);
       hooks.modelReady.tap(gather);
+      hooks.trainBegin.tap(gather); // a checkpoint may have been restored, or an adapter merged
       hooks.stepEnd.tap(gather);
     }
     hooks.trainEnd.tap(() => log.info({ ...counters }, summaryOf(counters)));

@@ -106,6 +106,7 @@ export function createShardedStore(
     removeView(view) {
       inner.removeView(view);
       views.delete(view);
+      for (const name of loaded) live.forget(name, views);
     },
     bytesResident: (view) => inner.bytesResident(view),
     fingerprint: (view, names = store.names) => fingerprintOf(store, names, view, collectives),

@@ -56,6 +56,22 @@ describe.each(engineNames)('a store of parts on %s', (name) => {
     return results;
   }
 
+  test('what was gathered of a view alone goes with the view', async () => {
+    const run = async (store: ShardedStore, { barrier }: Collectives) => {
+      store.define({ name: 'weight', shape: [4], isDecayed: true });
+      store.load('weight', counting([4], 1));
+      await barrier('the weight');
+      const tensors = tf.memory().numTensors;
+      await barrier('a look at the memory');
+      store.addView('reference', { storage: 'bfloat16' });
+      await store.withGathered(['weight'], 'reference', async () => undefined);
+      store.removeView('reference');
+      await barrier('the end of the view');
+      return tf.memory().numTensors - tensors;
+    };
+    expect(await onRanks(2, run, { maxLiveParameters: 1000 })).toEqual([0, 0]);
+  });
+
   test('gathers what was loaded and written, rounded as it is stored, and sums gradients into parts', async () => {
     const run = async ({ ranks, shapes, storage, ...options }: Case) => {
       const names = shapes.map((_, index) => `parameter ${index}`);

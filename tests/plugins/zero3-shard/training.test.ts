@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
+import { ParameterStore } from 'mooring';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { stacked } from '../../core/compiled.ts';
 import { plugin } from '../../core/support.ts';
@@ -45,5 +46,31 @@ test.each([1, 2, 3] as const)(
   async (stage) => {
     const whole = await wholeRun([halving()], train);
     for (const run of await shardedRuns(2, () => [halving()], { stage }, train)) expectSame(run, whole);
+  },
+);
+
+test.each([1, 2] as const)(
+  'stage %s keeps no copy of what was there before a checkpoint was restored',
+  async (stage) => {
+    const bytesAtStart = async (isRestored: boolean) => {
+      let bytes = 0;
+      const restoring = () =>
+        plugin(
+          'restoring',
+          ({ hooks, services }) => {
+            hooks.refInit.tap(() => {
+              for (const name of isRestored ? services.store.names : [])
+                services.store.writeShard(name, 'policy', services.store.readShard(name, 'policy'));
+            });
+            hooks.epochBegin.tap(() => {
+              bytes = tf.memory().numBytes;
+            });
+          },
+          { store: ParameterStore },
+        );
+      await shardedRuns(2, () => [restoring()], { stage }, { steps: 1 });
+      return bytes;
+    };
+    expect(await bytesAtStart(true)).toBe(await bytesAtStart(false));
   },
 );
