@@ -1,6 +1,6 @@
 import { Assembly, nameOf, type Plan } from './assembly.ts';
 import { checkpointsFolder, findCheckpoint } from './checkpoint/find-checkpoint.ts';
-import { fieldsOf } from './checkpoint/identity.ts';
+import { fieldsOf, foldersOf } from './checkpoint/identity.ts';
 import { saveState } from './checkpoint/save-state.ts';
 import { gatherTexts } from './collectives/gather-texts.ts';
 import { refuseRepeated } from './collectives/refuse-repeated.ts';
@@ -239,6 +239,7 @@ export class Trainer {
       evaluate: () => evaluate(session),
       passes: () => comingPasses(session),
       fields: () => fieldsOf(session),
+      folders: () => foldersOf(session),
       saveState: (folder) => saveState(session, folder),
     });
     const session: Session = {

@@ -73,11 +73,10 @@ export interface PluginDefinition<Input, Options, Used extends Uses> {
    * tensors that they get and `read`, made of tfjs operations. Where it is not said, blocks that call them run eagerly.
    */
   readonly capturable?: boolean;
-  /**
-   * Whether it only watches, or spreads the work: it changes no figure but in its last digits, so that a run may resume without
-   * it, or with other options of it.
-   */
+  /** Whether it only watches, or spreads the work: figures change in last digits only, so a run may resume without it. */
   readonly isObserver?: boolean;
+  /** Folders that it reads, from its options, as they are written there: ranks compare what is in them. */
+  folders?(options: Options): readonly string[];
   /** Commands that it adds to the command line. */
   readonly commands?: readonly Command[];
   readonly apply: (context: PluginContext<Options, Used>) => void;

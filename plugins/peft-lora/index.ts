@@ -33,6 +33,7 @@ export const peftLora = definePlugin({
   capturable: true,
   commands: [merge, info, diff],
   options: optionsSchema,
+  folders: ({ adapter, adapters }) => [...(adapter === undefined ? [] : [adapter]), ...Object.values(adapters)],
   uses: {
     store: ParameterStore,
     config: RunConfig,

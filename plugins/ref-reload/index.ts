@@ -13,6 +13,7 @@ export const refReload = definePlugin({
     storage: z.enum(['float32', 'bfloat16']).default('float32'),
     offload: z.enum(['memory', 'disk']).default('memory'),
   }),
+  folders: ({ model }) => [model],
   apply({ hooks, provide, options }) {
     let reloaded: ReloadedReference | undefined;
     provide(Reference, {

@@ -7,15 +7,19 @@ type Fields = Readonly<Record<string, string>>;
 
 /**
  * Makes sure, before anything is loaded, that all ranks are about to do the same: that package, engine, settings and
- * plugins with their options are alike, and files of the model too, by digests of the same samples of each.
+ * plugins with their options are alike, and files of the model and of folders that plugins read too, by digests of the same
+ * samples of each.
  * Throws RANKS_DIFFER, on every rank, and RANK_FAILED.
  */
 export async function agreeOnRun(collectives: Collectives, run: Run): Promise<void> {
   if (collectives.ranks === 1) return;
+  const digests = await digestsOf(run.config.model);
+  for (const [named, folder] of Object.entries(run.folders()))
+    for (const [file, digest] of Object.entries(await digestsOf(folder))) digests[`${named}: ${file}`] = digest;
   await agreeOn(collectives, {
     ...run.fields(),
     ranks: String(collectives.ranks),
-    ...(await digestsOf(run.config.model)),
+    ...digests,
   });
 }
 

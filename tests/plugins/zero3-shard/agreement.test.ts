@@ -25,6 +25,7 @@ const model = copiedModel('model');
 interface Settings {
   readonly model: string;
   readonly data: string;
+  readonly folder?: string;
   readonly train: RunInput['train'];
   readonly plugins: readonly Plugin[];
 }
@@ -66,6 +67,24 @@ test('ranks that are about to do the same begin, wherever their files are', asyn
     endOf({ ...common, ...options, ...(collectives.rank > 0 && elsewhere) }, collectives),
   );
   expect(ends).toEqual([1, 2].map(() => ({ error: undefined, hadWeights: true })));
+});
+
+test('every rank refuses a run of which others have another weight in a folder that a plugin reads', async () => {
+  const reading = definePlugin({
+    name: 'reading',
+    apiVersion: 1,
+    options: z.strictObject({ model: z.string() }),
+    folders: ({ model }) => [model],
+    apply: () => undefined,
+  });
+  const plugins = [dpo(), refClone(), reading({ model: 'read' })];
+  copied('first/read', model);
+  copied('others/read', bent('bent-read'));
+  const ends = await inRanks(2, (collectives) =>
+    endOf({ ...common, plugins, folder: path.join(folder, collectives.rank === 0 ? 'first' : 'others') }, collectives),
+  );
+  const message = expect.stringMatching(/: read: file model\.safetensors is \d+ bytes, \w+ on rank 0 and/);
+  for (const { error } of ends) expect(error).toMatchObject({ code: 'RANKS_DIFFER', message });
 });
 
 test('values that every rank holds whole are compared once they are loaded', async () => {
