@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { dispose } from '@tensorflow/tfjs';
 import { onFirst } from '../collectives/together.ts';
-import { explained, type Writers, writeFolderAside } from '../parameters/writeAside.ts';
+import { explained, explaining, type Writers, writeFolderAside } from '../parameters/writeAside.ts';
 import type { Session } from '../session.ts';
 import { momentEntries, partEntries, policyEntries, referenceEntries } from './entries.ts';
 import { failure } from './errors.ts';
@@ -55,9 +55,12 @@ export async function saveState(session: Session, folder: string): Promise<void>
     const fill = async (staging: string, writers: Writers) => {
       for (const [name, entries] of Object.entries(files))
         await writeTensorFile(path.join(staging, name), entries, writers);
-      if (collectives.rank > 0) return;
-      await writeStateFile(staging, state);
-      await seal(staging);
+      const finish = async () => {
+        await writeStateFile(staging, state);
+        await seal(staging);
+      };
+      // all ranks hear of a full disk, so that all go on without this checkpoint
+      await onFirst(collectives, 'the state of the run', explaining(folder, finish));
     };
     await writeFolderAside(folder, fill, collectives);
   } finally {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, jest, test } from '@jest/globals';
 import type { Plugin } from 'mooring';
-import { toyRun } from 'mooring/testing';
+import { givenRanks, inRanks, toyRun } from 'mooring/testing';
 import { checkpoint } from '../../../plugins/checkpoint/index.ts';
 import { failureOf, plugin } from '../../core/support.ts';
 import { folder } from './support.ts';
@@ -55,19 +55,24 @@ test('a run that starts anew sets the checkpoints of an earlier one aside', asyn
   expect(readdirSync(path.join(output, 'checkpoints.1'))).toEqual(['step-3']);
 });
 
-test('a full disk costs a checkpoint, not the run nor the former ones, and is said', async () => {
-  const output = folder();
-  const { filling, empty } = await diskFullAt(3);
-  const toy = toyRun([filling, checkpoint({ everySteps: 1, keepLast: 9 })], { steps: 4 }, output);
-  await toy.trainer.train().finally(empty);
-  expect(kept(output)).toEqual(['step-1', 'step-2', 'step-4']);
-  expect(toy.logged).toContainEqual(
-    expect.objectContaining({
-      level: 'error',
-      message: expect.stringMatching(/no checkpoint of step 3.*no space left/),
-    }),
-  );
-});
+test.each([1, 2])(
+  'a full disk costs a checkpoint, not the run nor the former ones, and is said: ranks %i',
+  async (ranks) => {
+    const output = folder();
+    const { filling, empty } = await diskFullAt(3);
+    const runs = await inRanks(ranks, async (collectives) => {
+      const plugins = [filling, checkpoint({ everySteps: 1, keepLast: 9 }), givenRanks(collectives)];
+      const toy = toyRun(plugins, { steps: 4 }, output);
+      await toy.trainer.train();
+      return toy;
+    }).finally(empty);
+    expect(kept(output)).toEqual(['step-1', 'step-2', 'step-4']);
+    for (const { logged } of runs) {
+      const message = expect.stringMatching(/no checkpoint of step 3.*no space left/);
+      expect(logged).toContainEqual(expect.objectContaining({ level: 'error', message }));
+    }
+  },
+);
 
 test('a loss that is not finite leaves the checkpoint before it, which the same run goes on from', async () => {
   const output = folder();
@@ -147,7 +152,9 @@ async function diskFullAt(step: number) {
   await probe.close();
   const filling = plugin('filling', ({ hooks }) => {
     hooks.checkpointSave.tap(({ run }) => {
-      if (run.step === step) write.mockRejectedValueOnce(Object.assign(new RangeError('full'), { code: 'ENOSPC' }));
+      // the first rank writes the state
+      if (run.step === step && run.rank === 0)
+        write.mockRejectedValueOnce(Object.assign(new RangeError('full'), { code: 'ENOSPC' }));
       return undefined;
     });
   });
