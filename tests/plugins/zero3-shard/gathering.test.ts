@@ -49,7 +49,16 @@ describe.each([2, 3, 4])('on %s ranks', (ranks) => {
     expect(await run()).toEqual([0, 2]);
     expect(await run(3)).toEqual([0, 2]);
     expect(await run(2)).toEqual([ranks, 2 + ranks]);
-    expect(await run(1)).toEqual([2 * ranks - 1, 2 + 2 * ranks - 1]);
+    // by then its gradients have been added over the ranks too
+    expect(await run(1)).toEqual(await run(2));
+  });
+
+  test('with stage 1 gradients stay whole while the backward pass lasts, with stage 2 each rank keeps its part', async () => {
+    const inBackward = async (stage: 1 | 2) => {
+      const [run] = await shardedRuns(ranks, () => [stacked(2)], { stage });
+      return run?.bytesInBackward[0] ?? 0;
+    };
+    expect(await inBackward(1)).toBeGreaterThan(await inBackward(2));
   });
 
   test('with adapters one gather of the frozen base serves reference and policy where there is room for it', async () => {

@@ -24,6 +24,8 @@ export interface RankRun {
   readonly statistics: readonly ShardingStatistics[];
   /** Bytes of all ranks together, since they share this thread, when the gradients of each step are there. */
   readonly bytes: readonly number[];
+  /** The same before the last block's backward pass: gradients of the others are there. */
+  readonly bytesInBackward: readonly number[];
 }
 
 /** Trains the toy on ranks, its parameters split however small they are. */
@@ -56,11 +58,17 @@ export function watcher(collectives?: Collectives): { readonly plugin: Plugin; r
     final: {} as Record<string, number[]>,
     statistics: [] as ShardingStatistics[],
     bytes: [] as number[],
+    bytesInBackward: [] as number[],
   };
   const uses = { model: Model, store: ParameterStore, engine: Engine, statistics: optional(ShardingStatistics) };
   const watch = plugin(
     'watcher',
     ({ hooks, services }) => {
+      hooks.beforeBackward.tap(async ({ next }) => {
+        if (next !== undefined) return;
+        await collectives?.barrier('a look at the memory of a backward pass');
+        run.bytesInBackward.push(services.engine.memory().bytes);
+      });
       hooks.gradientsReady.tap(async () => {
         await collectives?.barrier('a look at the memory');
         run.bytes.push(services.engine.memory().bytes);
