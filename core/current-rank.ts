@@ -36,7 +36,8 @@ let startedThreads: number | undefined;
 
 /** Variables of Open MPI, and of what else starts processes for MPI. */
 const rankNames = ['OMPI_COMM_WORLD_RANK', 'PMIX_RANK', 'PMI_RANK'];
-const ranksNames = ['OMPI_COMM_WORLD_SIZE', 'SLURM_STEP_NUM_TASKS', 'PMI_SIZE'];
+// `mpiexec` within a step of Slurm starts more processes than the step has: what it says itself comes first
+const ranksNames = ['OMPI_COMM_WORLD_SIZE', 'PMI_SIZE', 'SLURM_STEP_NUM_TASKS'];
 
 function first(names: readonly string[], variables: NodeJS.ProcessEnv): number | undefined {
   const value = names.map((name) => variables[name]).find((each) => each !== undefined);

@@ -51,6 +51,8 @@ export function mpiEnvironment(variables: NodeJS.ProcessEnv = process.env): MpiE
   for (const { launcher, ...names } of launchers) {
     const [rank, ranks] = [first(names.rank), first(names.ranks)];
     if (rank === undefined || ranks === undefined) continue;
+    // `mpiexec` within a step of Slurm: the step is not what these processes are
+    if (launcher === 'Slurm' && (first(['PMI_SIZE']) ?? ranks) !== ranks) continue;
     const localRank = first(names.localRank) ?? 0;
     const localRanks = launcher === 'Slurm' ? slurmTasksHere(variables) : first(names.localRanks);
     const isBound = variables.OMPI_MCA_orte_bound_at_launch === '1';

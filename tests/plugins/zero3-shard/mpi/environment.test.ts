@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { currentRanks } from '../../../../core/current-rank.ts';
 import { processorsOf } from '../../../../plugins/zero3-shard/mpi/create-mpi.ts';
 import { mpiEnvironment } from '../../../../plugins/zero3-shard/mpi/environment.ts';
 
@@ -23,6 +24,12 @@ test('reads rank and world as each launcher says them', () => {
   expect(mpiEnvironment(openMpi)).toEqual({ ...found, isBound: true, launcher: 'Open MPI' });
   expect(mpiEnvironment(hydra)).toEqual({ ...found, isBound: false, launcher: 'MPICH' });
   expect(mpiEnvironment(slurm)).toEqual({ ...found, isBound: false, launcher: 'Slurm' });
+});
+
+test('takes mpiexec within a step of Slurm for what it is: the step has one task', () => {
+  const variables = { PMI_RANK: '3', PMI_SIZE: '4', SLURM_STEP_NUM_TASKS: '1' };
+  expect(mpiEnvironment(variables)).toMatchObject({ rank: 3, ranks: 4, launcher: 'MPICH' });
+  expect(currentRanks(variables)).toBe(4);
 });
 
 test('finds no launcher in an ordinary environment, nor in a Slurm script outside srun', () => {
