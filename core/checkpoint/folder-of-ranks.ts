@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -27,9 +28,14 @@ export interface OpenTensors {
 
 /** Opens a folder that the first rank has: the others read there what they need, or, where one cannot, get it from the first. */
 export async function openFolder(folder: string, collectives: Collectives): Promise<FolderOfRanks> {
-  const isThere = existsSync(path.join(folder, 'manifest.json'));
-  const answers = await gatherTexts(collectives, isThere ? '' : 'no', 'who sees the checkpoint');
-  if (answers.every((answer) => answer === '')) return seenByAll(folder);
+  // the manifest has the digests of all files: a host may have another folder of the same name
+  const manifest = await readFile(path.join(folder, 'manifest.json'), 'utf8').catch(() => 'none');
+  const answers = await gatherTexts(
+    collectives,
+    createHash('sha256').update(manifest).digest('hex'),
+    'which checkpoint',
+  );
+  if (answers.every((answer) => answer === answers[0])) return seenByAll(folder);
   return toldByFirst(folder, collectives);
 }
 
