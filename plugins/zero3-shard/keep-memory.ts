@@ -12,8 +12,8 @@ export async function keepFreedMemory(): Promise<void> {
   try {
     const { default: koffi } = await import('koffi');
     const mallopt = koffi.load(null).func('int mallopt(int, int)');
-    mallopt(mmapThreshold, 2 ** 30);
-    mallopt(trimThreshold, 2 ** 28);
+    // 0: refused, as by older ones above 32 MiB; to trim less is then worse than nothing
+    if (mallopt(mmapThreshold, 2 ** 30) === 1) mallopt(trimThreshold, 2 ** 28);
   } catch {
     // another C library: it does as it does
   }
