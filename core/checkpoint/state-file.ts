@@ -8,7 +8,7 @@ import { failure } from './errors.ts';
 export const stateFile = 'state.json';
 
 /** The form of the folders that this release writes. */
-export const format = 1;
+export const format = 2;
 
 /** JSON has no word for figures that are not finite, nor for the sign of zero, so they are text. */
 const figureSchema = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity', '-0']).transform(Number)]);

@@ -7,7 +7,7 @@ import { failure } from './errors.ts';
 /** What the values of a cache are of, by field. */
 export type Identity = Readonly<Record<string, string>>;
 
-const format = '1';
+const format = '2';
 
 /**
  * Says in the folder's `manifest.json` what its values are of, or compares with what is said there.

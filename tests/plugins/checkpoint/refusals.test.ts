@@ -202,11 +202,11 @@ test('the form of another release is refused by that, whatever else it has', asy
   const output = folder();
   await toyRun([saver], { steps: 1 }, output).trainer.train();
   const file = path.join(at(1, output), 'state.json');
-  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), format: 2, later: true }));
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), format: 3, later: true }));
   const error = await failureOf(async () =>
     parseState(readFileSync(path.join(at(1, output), stateFile), 'utf8'), at(1, output)),
   );
-  expect([error.code, error.message]).toEqual(['CHECKPOINT_DIFFERS', expect.stringMatching(/format was 2 and is 1/)]);
+  expect([error.code, error.message]).toEqual(['CHECKPOINT_DIFFERS', expect.stringMatching(/format was 3 and is 2/)]);
 });
 
 test('what was trained, copied into the reference and frozen since then is in the reference that is resumed', async () => {
