@@ -9,7 +9,7 @@ import { pairsOf } from './pairs.ts';
 import { type Told, trainUnderBudget } from './run.ts';
 
 // a model whose training state is larger than the memory that a process may have, trained by several
-const memory = process.argv[2] ?? '1.25GiB';
+const memory = process.argv[2] ?? '1.3GiB';
 const ranks = Number(process.argv[3] ?? 4);
 const folder = path.resolve('runs/03-memory-budget');
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));

@@ -51,7 +51,7 @@ export async function trainUnderBudget({ folder, memory, ranks }: BudgetRun, tol
     .train();
 }
 
-// one rank of several, as mpirun or another thread starts it: run.ts FOLDER 1.25GiB 4
+// one rank of several, as mpirun or another thread starts it: run.ts FOLDER 1.3GiB 4
 const [entry = '', folder = '', memory = '', ranks = ''] = process.argv.slice(1);
 if (entry === import.meta.filename)
   await trainUnderBudget({ folder, memory, ranks: Number(ranks) }, (figures) => console.log(JSON.stringify(figures)));
