@@ -5,6 +5,7 @@ export { readPart } from './checkpoint/read-part.ts';
 export { alone, type Payload, type Range, type Ranges, type Reduction, rangeOf } from './collectives/collectives.ts';
 export { causeOf, rankFailed } from './collectives/errors.ts';
 export { gatherTexts } from './collectives/gather-texts.ts';
+export { joined, newLike } from './collectives/payload.ts';
 export { reduce } from './collectives/reduce.ts';
 export { announced, onFirst, together } from './collectives/together.ts';
 export {

@@ -1,4 +1,6 @@
+import { toBfloat16 } from '../parameters/safetensors/dtype.ts';
 import type { Reduction } from './collectives.ts';
+import { newLike } from './payload.ts';
 import { add, addend, chunk, sum } from './vector.ts';
 
 /**
@@ -9,7 +11,7 @@ import { add, addend, chunk, sum } from './vector.ts';
 export function reduce<Data extends Float32Array | Uint16Array>(
   parts: readonly Data[],
   reduction: Reduction,
-  target: Data = newLike(parts[0] as Data),
+  target: Data = newLike(parts[0] as Data, parts[0]?.length ?? 0),
 ): Data {
   const [first, ...others] = parts as readonly [Data, ...Data[]];
   for (let begin = 0; begin < first.length; begin += chunk) {
@@ -24,10 +26,6 @@ export function reduce<Data extends Float32Array | Uint16Array>(
     put(target, begin, count);
   }
   return target;
-}
-
-function newLike<Data extends Float32Array | Uint16Array>(like: Data): Data {
-  return (like instanceof Float32Array ? new Float32Array(like.length) : new Uint16Array(like.length)) as Data;
 }
 
 const bits = { sum: bitsOf(sum), addend: bitsOf(addend) };
@@ -46,14 +44,8 @@ function take(into: Float32Array, from: Float32Array | Uint16Array, begin: numbe
 }
 
 function put(target: Float32Array | Uint16Array, begin: number, count: number): void {
-  if (target instanceof Float32Array) target.set(sum.subarray(0, count), begin);
-  else for (let at = 0; at < count; at++) target[begin + at] = roundedBits(bits.sum[at] as number);
-}
-
-/** The bfloat16 of a float32, both as bits; NaN stays NaN. */
-function roundedBits(word: number): number {
-  const isNotANumber = (word & 0x7fffffff) > 0x7f800000;
-  return isNotANumber ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  const reduced = sum.subarray(0, count);
+  target.set(target instanceof Float32Array ? reduced : toBfloat16(reduced), begin);
 }
 
 /** Not a number if either is not: a rank's NaN must not be lost. */

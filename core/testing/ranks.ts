@@ -1,5 +1,6 @@
 import type { Collectives, Payload, Range, Reduction } from '../collectives/collectives.ts';
 import { causeOf, rankFailed } from '../collectives/errors.ts';
+import { joined } from '../collectives/payload.ts';
 import { reduce } from '../collectives/reduce.ts';
 import { definePlugin, type Plugin } from '../plugin.ts';
 import * as Tokens from '../tokens.ts';
@@ -50,7 +51,8 @@ export function givenRanks(collectives: Collectives, replaces?: string): Plugin 
 
 /** Where the calls of all ranks meet: the first of each with the first of the others, and so on. */
 class Meeting {
-  private readonly calls: Call[] = [];
+  /** What not all ranks have come to yet: what they had all given would stay for as long as the run. */
+  private readonly calls = new Map<number, Call>();
   private failed: { readonly rank: number; readonly cause: string } | undefined;
   private readonly ranks: number;
 
@@ -91,20 +93,20 @@ class Meeting {
 
   private async meet(at: number, rank: number, own: Payload, of: string): Promise<Payload[]> {
     if (this.failed !== undefined) throw this.failure(of);
-    this.calls[at] ??= new Call(this.ranks, of);
-    const call = this.calls[at];
+    const call = this.calls.get(at) ?? new Call(this.ranks, of);
+    this.calls.set(at, call);
     if (call.of !== of) {
       const cause = `it asked for "${of}" where another rank asked for "${call.of}"`;
       this.abort(rank, cause);
       throw this.failure(of);
     }
-    call.add(rank, own);
+    if (call.add(rank, own)) this.calls.delete(at);
     return call.all;
   }
 
   private abort(rank: number, cause: string): void {
     this.failed ??= { rank, cause };
-    for (const call of this.calls) call.fail(this.failure(call.of));
+    for (const call of this.calls.values()) call.fail(this.failure(call.of));
   }
 
   private failure(of: string) {
@@ -131,28 +133,14 @@ class Call {
     this.all.catch(() => undefined); // thrown where it is awaited
   }
 
-  add(rank: number, own: Payload): void {
+  /** Whether it is complete now. */
+  add(rank: number, own: Payload): boolean {
     this.given[rank] = own;
     if (--this.missing === 0) this.resolve(this.given);
+    return this.missing === 0;
   }
 
   fail(error: Error): void {
     this.reject(error);
   }
-}
-
-function joined<Data extends Payload>(parts: readonly Data[]): Data {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const [first] = parts;
-  const whole = first instanceof Float32Array ? new Float32Array(length) : wholeBits(first, length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole as Data;
-}
-
-function wholeBits(like: Payload | undefined, length: number): Uint16Array | Uint8Array {
-  return like instanceof Uint16Array ? new Uint16Array(length) : new Uint8Array(length);
 }

@@ -1,4 +1,4 @@
-import type { Collectives, ParameterSpec, ParameterStorage } from 'mooring';
+import { type Collectives, joined, newLike, type ParameterSpec, type ParameterStorage } from 'mooring';
 import { elementsOf, lengthOf, type Partition } from '../partition.ts';
 
 /** Numbers of a parameter laid flat: float32, or bfloat16 by its bits. */
@@ -57,7 +57,7 @@ async function gatherBucket(
   if (others.length === 0) return [await collectives.allGather(first.own, sizes, of)];
 
   const all = await collectives.allGather(joined(bucket.map(({ own }) => own)), sizes, of);
-  const wholes = bucket.map(({ spec }) => emptyLike(all, elementsOf(spec)));
+  const wholes = bucket.map(({ spec }) => newLike(all, elementsOf(spec)));
   let at = 0;
   for (const each of ofRanks) {
     for (const [index, range] of each.entries()) {
@@ -67,22 +67,4 @@ async function gatherBucket(
     }
   }
   return wholes;
-}
-
-/** Lists of one kind, one after the other. */
-export function joined<Data extends Values>(parts: readonly Data[]): Data {
-  const whole = emptyLike(
-    parts[0] as Data,
-    parts.reduce((sum, { length }) => sum + length, 0),
-  );
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-function emptyLike<Data extends Values>(like: Data, length: number): Data {
-  return (like instanceof Float32Array ? new Float32Array(length) : new Uint16Array(length)) as Data;
 }

@@ -1,5 +1,5 @@
-import type { Collectives, ParameterSpec, Range } from 'mooring';
-import { alone, joined } from '../gather/gather-values.ts';
+import { type Collectives, joined, type ParameterSpec, type Range } from 'mooring';
+import { alone } from '../gather/gather-values.ts';
 import { elementsOf, lengthOf, type Partition } from '../partition.ts';
 
 /** What of a parameter goes into one bucket: a range of each rank's elements. */

@@ -1,4 +1,4 @@
-import { type Collectives, type Payload, type Reduction, rangeOf, reduce } from 'mooring';
+import { type Collectives, newLike, type Payload, type Reduction, rangeOf, reduce } from 'mooring';
 import { piecesOf } from './calls.ts';
 import type { Order, Transfer } from './orders.ts';
 
@@ -160,8 +160,3 @@ export class MpiCollectives implements Collectives {
 const fewBytes = 16 * 1024;
 
 type Triple = [number, number, number];
-
-function newLike<Data extends Payload>(like: Data, length: number): Data {
-  if (like instanceof Float32Array) return new Float32Array(length) as Data;
-  return (like instanceof Uint16Array ? new Uint16Array(length) : new Uint8Array(length)) as Data;
-}
