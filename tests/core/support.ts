@@ -1,5 +1,6 @@
 import { expect } from '@jest/globals';
-import { definePlugin, type Log, MooringError, type Plugin, packRows, type TextBatch } from 'mooring';
+import * as tf from '@tensorflow/tfjs';
+import { definePlugin, type Log, MooringError, Objective, type Plugin, packRows, type TextBatch } from 'mooring';
 import { Hooks, type TapFace } from '../../core/hooks/registry.ts';
 import type { PluginContext, Uses } from '../../core/plugin.ts';
 
@@ -40,3 +41,20 @@ export function textBatch(position = 0): TextBatch {
 
 /** A log that says nothing. */
 export const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Scores the reference too, and logs what it says. */
+export const comparing = plugin('comparing', ({ decorate }) =>
+  decorate(Objective, {
+    uses: {},
+    create: (inner) => ({
+      ...inner,
+      passes(batch) {
+        const { rows } = batch as TextBatch;
+        return [...inner.passes(batch), { key: 'reference', of: 'reference', rows, outputs: ['logps'] }];
+      },
+      metrics: ({ outputs }) => ({
+        'logps/ref': { value: tf.mean(outputs.reference?.logps as tf.Tensor), reduce: 'mean' },
+      }),
+    }),
+  }),
+);

@@ -2,31 +2,13 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import * as tf from '@tensorflow/tfjs';
-import { Objective, Reference, type StepRecord, type TextBatch } from 'mooring';
+import { Reference, type StepRecord } from 'mooring';
 import { givenRanks, inRanks, toyRun } from 'mooring/testing';
 import { refCache } from '../../../plugins/ref-cache/index.ts';
-import { plugin } from '../../core/support.ts';
+import { comparing, plugin } from '../../core/support.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'mooring-ref-cache-'));
 afterAll(() => rmSync(root, { recursive: true }));
-
-/** Scores the reference too, and logs what it says. */
-const comparing = plugin('comparing', ({ decorate }) =>
-  decorate(Objective, {
-    uses: {},
-    create: (inner) => ({
-      ...inner,
-      passes(batch) {
-        const { rows } = batch as TextBatch;
-        return [...inner.passes(batch), { key: 'reference', of: 'reference', rows, outputs: ['logps'] }];
-      },
-      metrics: ({ outputs }) => ({
-        'logps/ref': { value: tf.mean(outputs.reference?.logps as tf.Tensor), reduce: 'mean' },
-      }),
-    }),
-  }),
-);
 
 /** Trains the toy on so many ranks, each with the whole of it; what each saw of every step, and how often its reference computed. */
 function trainOn(ranks: number, directory: string, compute: 'ahead' | 'as-they-come') {

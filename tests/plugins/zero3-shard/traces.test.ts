@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
-import { type Block, createTrainer, Objective, ParameterStore, type TextBatch } from 'mooring';
+import { type Block, createTrainer, ParameterStore } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { peftLora } from 'mooring/plugins/peft-lora';
@@ -10,25 +10,11 @@ import { refClone } from 'mooring/plugins/ref-clone';
 import { tokenizer } from 'mooring/plugins/tokenizer';
 import { ShardingStatistics, zero3Shard } from 'mooring/plugins/zero3-shard';
 import { givenRanks, inRanks, toyRun } from 'mooring/testing';
-import { plugin, quiet } from '../../core/support.ts';
+import { comparing, plugin, quiet } from '../../core/support.ts';
 import { withTokenizer, workspace } from '../peft-lora/support.ts';
 import { recorded } from './support.ts';
 
 afterAll(() => rmSync(workspace, { recursive: true }));
-
-/** Asks the reference too. */
-const comparing = plugin('comparing', ({ decorate }) =>
-  decorate(Objective, {
-    uses: {},
-    create: (inner) => ({
-      ...inner,
-      passes(batch) {
-        const { rows } = batch as TextBatch;
-        return [...inner.passes(batch), { key: 'reference', of: 'reference', rows, outputs: ['logps'] }];
-      },
-    }),
-  }),
-);
 
 /** What a rank of the toy gathers in each pass of the second step, when a clone has values of its own; a backward pass follows the last. */
 async function gatheredInPasses(maxLiveParameters: number): Promise<Record<string, string[]>> {
