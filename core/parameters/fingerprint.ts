@@ -16,7 +16,7 @@ const chunk = 2 ** 20;
  * A hash of names, shapes and values of tensors, whatever their order. Each element is hashed with its offset, and the
  * hashes are added up: so pieces may come in any order and from any rank, and nothing is gathered. The sums are hashed
  * by name with SHA-256. It tells models apart; it does not withstand someone who wants two to agree.
- * Measured on one core, 100M elements take 0.25 s, SHA-256 by the processor's own instructions 0.22.
+ * It takes about as long as SHA-256 of the same values.
  */
 export class Fingerprint {
   private readonly tensors = new Map<string, Sums>();
