@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Collectives, ParameterStore } from 'mooring';
+import { type Collectives, isWhole, type ParameterStore } from 'mooring';
 import { agreeOn } from './agree-on-run.ts';
 
 /**
@@ -16,9 +16,4 @@ export async function agreeOnValues(collectives: Collectives, store: ParameterSt
     digests[`parameter ${name}`] = hash.digest('hex').slice(0, 12);
   }
   await agreeOn(collectives, digests);
-}
-
-function isWhole(store: ParameterStore, name: string): boolean {
-  const { begin, end } = store.range(name);
-  return end - begin === store.spec(name).shape.reduce((product, size) => product * size, 1);
 }
