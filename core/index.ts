@@ -3,6 +3,7 @@ export { type Batch, inputTokens, type PreferenceBatch, type TextBatch } from '.
 export { checkpointFolder, checkpointSteps, checkpointsFolder } from './checkpoint/find-checkpoint.ts';
 export { readPart } from './checkpoint/read-part.ts';
 export { alone, type Payload, type Range, type Ranges, type Reduction, rangeOf } from './collectives/collectives.ts';
+export { type DirectCollectives, directOf, throughCopies } from './collectives/direct.ts';
 export { causeOf, rankFailed } from './collectives/errors.ts';
 export { gatherTexts } from './collectives/gather-texts.ts';
 export { joined, newLike } from './collectives/payload.ts';
@@ -27,6 +28,8 @@ export {
 } from './create-trainer.ts';
 export { noteThreads } from './current-rank.ts';
 export { dropoutMask } from './dropout.ts';
+export { copyInto } from './engine/copy-into.ts';
+export { uncounted } from './engine/memory.ts';
 export { divideProcessors } from './engine/settings.ts';
 export * from './errors.ts';
 export type {

@@ -1,3 +1,5 @@
+import type { DirectCollectives } from './direct.ts';
+
 /** What a collective carries: float32 numbers, bfloat16 numbers in their upper halves, or bytes. */
 export type Payload = Float32Array | Uint16Array | Uint8Array;
 
@@ -41,6 +43,8 @@ export interface Collectives {
   allReduce<Data extends Float32Array | Uint16Array>(values: Data, reduction: Reduction, of: string): Promise<Data>;
   /** What `root` has, on all. The others' `values` say type and size only. */
   broadcast<Data extends Payload>(values: Data, root: number, of: string): Promise<Data>;
+  /** For values that are not in JavaScript's memory, where a provider can do without copies. */
+  readonly direct?: DirectCollectives;
   /** Waits until all are here. */
   barrier(of: string): Promise<void>;
   /** Tells all other ranks that this one failed, and why: what they wait for, or ask for later, throws RANK_FAILED. */

@@ -1,9 +1,15 @@
-import type { Collectives, Payload, Reduction } from 'mooring';
+import { type Collectives, directOf, type Payload, type Reduction } from 'mooring';
+
+/** The collectives that every provider has; the last two are those of `directOf`. */
+export const kinds = [
+  ...(['allGather', 'reduceScatter', 'allReduce', 'broadcast', 'barrier'] as const),
+  ...(['directAllGather', 'directReduceScatter'] as const),
+] as const;
 
 /** A collective of a test, as plain data that can go to where a rank runs. */
 export interface Call {
-  readonly kind: 'allGather' | 'reduceScatter' | 'allReduce' | 'broadcast' | 'barrier';
-  /** bfloat16 where a reduction is asked for bytes, which have none. */
+  readonly kind: (typeof kinds)[number];
+  /** bfloat16 where a reduction is asked for bytes, which have none; the direct ones carry sums of float32 only. */
   readonly data: 'float32' | 'bfloat16' | 'bytes';
   /** Elements of each rank; of allReduce and broadcast the first rank's are everybody's. */
   readonly sizes: readonly number[];
@@ -63,11 +69,23 @@ function make(collectives: Collectives, call: Call): Promise<Payload | undefined
       return collectives.broadcast(valuesOf(call, rank, call.sizes[0] as number), call.root, of);
     case 'barrier':
       return collectives.barrier(of).then(() => undefined);
+    case 'directAllGather': {
+      const own = valuesOf(floats(call), rank, call.sizes[rank] as number);
+      return directOf(collectives).allGather(call.sizes, of, (part) => part.set(own), joined);
+    }
+    case 'directReduceScatter': {
+      const values = valuesOf(floats(call), rank, total(call.sizes, call.sizes.length));
+      const write = (part: Float32Array, to: number) => {
+        const begin = total(call.sizes, to);
+        part.set(values.subarray(begin, begin + part.length));
+      };
+      return directOf(collectives).reduceScatter(call.sizes, of, write, (terms) => reduceByHand(terms, 'sum'));
+    }
   }
 }
 
 /** The arithmetic of one rank, of what all of them have. */
-function expected(call: Call, { rank, ranks }: Collectives): Payload | undefined {
+function expected(call: Call, { rank, ranks }: Pick<Collectives, 'rank' | 'ranks'>): Payload | undefined {
   const everyone = Array.from({ length: ranks }, (_, each) => each);
   const count = call.sizes[0] as number;
   const reduced = (length: number) =>
@@ -90,6 +108,10 @@ function expected(call: Call, { rank, ranks }: Collectives): Payload | undefined
       return valuesOf(call, call.root, count);
     case 'barrier':
       return undefined;
+    case 'directAllGather':
+      return expected({ ...floats(call), kind: 'allGather' }, { rank, ranks });
+    case 'directReduceScatter':
+      return expected({ ...floats(call), kind: 'reduceScatter', reduction: 'sum' }, { rank, ranks });
   }
 }
 
@@ -143,6 +165,10 @@ function valuesOf(call: Call, rank: number, length: number): Payload {
     else values[at] = call.data === 'bfloat16' ? bitsOf(numberOf(bits)) >>> 16 : numberOf(bits);
   }
   return values;
+}
+
+function floats(call: Call): Call {
+  return { ...call, data: 'float32' };
 }
 
 function reducibleOf(call: Call, rank: number, length: number): Float32Array | Uint16Array {

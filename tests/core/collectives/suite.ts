@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Answer, type Call, purpose, type Script } from './call.ts';
+import { type Answer, type Call, kinds, purpose, type Script } from './call.ts';
 
 /** Ranks that wait for scripts, wherever they run. */
 export interface Ranks {
@@ -39,7 +39,6 @@ export function describeCollectives(
 
     test('carry more than any buffer holds at first, and then little again', async () => {
       const sizes = Array.from({ length: ranks }, (_, rank) => (rank === 0 ? 20_011 : 7 * rank));
-      const kinds = ['allGather', 'reduceScatter', 'allReduce', 'broadcast', 'barrier'] as const;
       const calls = kinds.map((kind, seed) => ({ ...plain(ranks), kind, sizes, seed }));
       const little = kinds.map((kind, seed) => ({ ...plain(ranks), kind, seed: 10 + seed }));
       for (const some of [calls, little]) {
@@ -77,7 +76,7 @@ function plain(ranks: number): Call {
 /** Sizes that no number of ranks divides, and empty parts, are the rule. */
 function anyCall(ranks: number): fc.Arbitrary<Call> {
   return fc.record({
-    kind: fc.constantFrom('allGather', 'reduceScatter', 'allReduce', 'broadcast', 'barrier'),
+    kind: fc.constantFrom(...kinds),
     data: fc.constantFrom('float32', 'bfloat16', 'bytes'),
     sizes: fc.array(fc.oneof(fc.constant(0), fc.nat(40), fc.constant(409)), { minLength: ranks, maxLength: ranks }),
     reduction: fc.constantFrom('sum', 'mean', 'max'),
