@@ -113,7 +113,7 @@ function broadcasts(address: bigint, bytes: number, root: number, limit: number)
 }
 
 /** Whether MPI can count both what each rank sends and what each gets: all ranks must find the same. */
-function isCountable(sizes: readonly number[], limit: number): boolean {
+export function isCountable(sizes: readonly number[], limit: number): boolean {
   return sum(sizes) <= limit && sizes.length * Math.max(...sizes) <= limit;
 }
 

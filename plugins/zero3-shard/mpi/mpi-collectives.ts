@@ -1,5 +1,14 @@
-import { type Collectives, newLike, type Payload, type Reduction, rangeOf, reduce } from 'mooring';
+import {
+  type Collectives,
+  type DirectCollectives,
+  newLike,
+  type Payload,
+  type Reduction,
+  rangeOf,
+  reduce,
+} from 'mooring';
 import { piecesOf } from './calls.ts';
+import { directTransfers } from './direct-transfers.ts';
 import type { Order, Transfer } from './orders.ts';
 
 /** What the collectives of a process need: the thread that carries them out takes orders and knows memory by its address. */
@@ -26,6 +35,7 @@ export class MpiCollectives implements Collectives {
   readonly rank: number;
   readonly ranks: number;
   readonly transport = 'mpi';
+  readonly direct: DirectCollectives;
   /** Told whether a collective is waited for. */
   keepAlive: (isWaiting: boolean) => void = () => undefined;
   private readonly parts: MpiCollectivesParts;
@@ -39,6 +49,12 @@ export class MpiCollectives implements Collectives {
     this.parts = parts;
     this.rank = parts.rank;
     this.ranks = parts.ranks;
+    const { mostBytes } = parts;
+    this.direct = directTransfers(this, {
+      mostBytes,
+      address: (memory) => this.at(memory),
+      order: (transfer, of, memory) => this.order(transfer, of, 0, memory),
+    });
   }
 
   readonly allGather = <Data extends Payload>(own: Data, sizes: readonly number[], of: string): Promise<Data> =>

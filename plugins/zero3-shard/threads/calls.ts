@@ -1,6 +1,7 @@
 import { causeOf, type Payload, rankFailed } from 'mooring';
-import { Arena } from './arena.ts';
+import { Arena } from '../arena.ts';
 import { Board, slots } from './board.ts';
+import { failure } from './errors.ts';
 import type { SlowRanks } from './slow-ranks.ts';
 import { viewLike } from './views.ts';
 
@@ -10,10 +11,13 @@ export interface SharedMemory {
   readonly arenas: readonly SharedArrayBuffer[];
 }
 
+/** Values of a kind where a rank gives them: `length` elements, from so many bytes after the beginning on. */
+export type Place = <Data extends Payload>(like: Data, beginByte: number, length: number) => Data;
+
 /** A collective as a rank makes it. */
 export interface Given {
-  /** What this rank gives, in pieces that lie so far from the beginning. */
-  readonly gives: readonly (readonly [begin: number, values: Payload])[];
+  /** Writes what this rank gives; called once there is room. */
+  readonly write: (place: Place) => void;
   readonly bytes: number;
   /** Bytes that a rank must have published for it. */
   readonly awaits: (rank: number) => number;
@@ -76,15 +80,10 @@ export class Calls {
     this.advance();
   }
 
-  /** What a rank has published for the call that is read, from an element on, where it lies. */
-  view<Data extends Payload>(like: Data, rank: number, begin: number, length: number): Data {
+  /** What a rank has published for the call that is read, where it lies. */
+  view<Data extends Payload>(like: Data, rank: number, beginByte: number, length: number): Data {
     const { offset } = this.board.publication(rank, this.read);
-    return viewLike(
-      like,
-      this.memory.arenas[rank] as SharedArrayBuffer,
-      offset + begin * like.BYTES_PER_ELEMENT,
-      length,
-    );
+    return viewLike(like, this.memory.arenas[rank] as SharedArrayBuffer, offset + beginByte, length);
   }
 
   private learnOfFailure(): void {
@@ -151,15 +150,16 @@ export class Calls {
       const offset = this.roomFor(call);
       isBlocked = offset === undefined;
       if (offset === undefined) break;
-      for (const [begin, values] of call.gives) {
-        viewLike(values, this.arena.memory, offset + begin * values.BYTES_PER_ELEMENT, values.length).set(values);
-      }
+      call.write((like, beginByte, length) => viewLike(like, this.arena.memory, offset + beginByte, length));
       this.board.publish(this.rank, this.published++, { offset, bytes: call.bytes, of: call.of });
     }
     this.markBlocked(isBlocked);
   }
 
+  /** Throws COLLECTIVE_TOO_LARGE for what no wait makes room for. */
   private roomFor({ bytes }: Call): number | undefined {
+    const most = this.arena.memory.maxByteLength;
+    if (bytes > most) throw failure('COLLECTIVE_TOO_LARGE', { bytes, most });
     const readByAll = this.board.readByAll();
     this.arena.freeBefore(readByAll);
     return this.published - readByAll < slots ? this.arena.take(this.published, bytes) : undefined;

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { isMainThread, workerData } from 'node:worker_threads';
 import { type Collectives, createLog, divideProcessors, type Log, noteThreads } from 'mooring';
-import { createArena } from './arena.ts';
+import { createArena } from '../arena.ts';
 import { createBoard } from './board.ts';
 import type { SharedMemory } from './calls.ts';
 import { endTogether } from './end-together.ts';

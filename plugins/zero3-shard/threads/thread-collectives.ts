@@ -1,5 +1,6 @@
-import { type Collectives, type Payload, type Reduction, reduce } from 'mooring';
-import { Calls, type SharedMemory } from './calls.ts';
+import { type Collectives, type DirectCollectives, type Payload, type Reduction, reduce } from 'mooring';
+import { Calls, type Place, type SharedMemory } from './calls.ts';
+import { directCalls } from './direct-calls.ts';
 import type { SlowRanks } from './slow-ranks.ts';
 import { emptyLike } from './views.ts';
 
@@ -11,12 +12,14 @@ export class ThreadCollectives implements Collectives {
   readonly transport = 'threads';
   readonly rank: number;
   readonly ranks: number;
+  readonly direct: DirectCollectives;
   private readonly calls: Calls;
 
   constructor(memory: SharedMemory, rank: number, slowRanks: SlowRanks, onFailure?: () => void) {
     this.calls = new Calls(memory, rank, slowRanks, onFailure);
     this.rank = rank;
     this.ranks = this.calls.ranks;
+    this.direct = directCalls(this.calls);
   }
 
   /** Whether this rank's program has been told that a rank failed, or said so. */
@@ -27,7 +30,7 @@ export class ThreadCollectives implements Collectives {
   allGather<Data extends Payload>(own: Data, sizes: readonly number[], of: string): Promise<Data> {
     const width = own.BYTES_PER_ELEMENT;
     return this.calls.make(of, {
-      gives: [[0, own]],
+      write: giving(own),
       bytes: own.byteLength,
       awaits: (rank) => width * (sizes[rank] as number),
       read: () => {
@@ -52,11 +55,12 @@ export class ThreadCollectives implements Collectives {
     const size = sizes[this.rank] as number;
     const own = values.subarray(begin, begin + size) as Data;
     return this.calls.make(of, {
-      // all but what only this rank will read
-      gives: [
-        [0, values.subarray(0, begin)],
-        [begin + size, values.subarray(begin + size)],
-      ],
+      write(place) {
+        // all but what only this rank will read
+        const [left, right] = [values.subarray(0, begin), values.subarray(begin + size)];
+        giving(left)(place);
+        place(right, (begin + size) * right.BYTES_PER_ELEMENT, right.length).set(right);
+      },
       bytes: values.byteLength,
       awaits: () => values.byteLength,
       read: () => this.reduced(own, begin, reduction),
@@ -65,7 +69,7 @@ export class ThreadCollectives implements Collectives {
 
   allReduce<Data extends Float32Array | Uint16Array>(values: Data, reduction: Reduction, of: string): Promise<Data> {
     return this.calls.make(of, {
-      gives: [[0, values]],
+      write: giving(values),
       bytes: values.byteLength,
       awaits: () => values.byteLength,
       read: () => this.reduced(values, 0, reduction),
@@ -75,7 +79,7 @@ export class ThreadCollectives implements Collectives {
   broadcast<Data extends Payload>(values: Data, root: number, of: string): Promise<Data> {
     const isRoot = this.rank === root;
     return this.calls.make(of, {
-      gives: isRoot ? [[0, values]] : [],
+      write: isRoot ? giving(values) : () => {},
       bytes: isRoot ? values.byteLength : 0,
       awaits: (rank) => (rank === root ? values.byteLength : 0),
       read: () => {
@@ -87,7 +91,7 @@ export class ThreadCollectives implements Collectives {
   }
 
   barrier(of: string): Promise<void> {
-    return this.calls.make(of, { gives: [], bytes: 0, awaits: () => 0, read: () => undefined });
+    return this.calls.make(of, { write: () => {}, bytes: 0, awaits: () => 0, read: () => undefined });
   }
 
   abort(cause: string): void {
@@ -101,10 +105,15 @@ export class ThreadCollectives implements Collectives {
 
   private reduced<Data extends Float32Array | Uint16Array>(own: Data, begin: number, reduction: Reduction): Data {
     const parts = Array.from({ length: this.ranks }, (_, rank) =>
-      rank === this.rank ? own : this.calls.view(own, rank, begin, own.length),
+      rank === this.rank ? own : this.calls.view(own, rank, begin * own.BYTES_PER_ELEMENT, own.length),
     );
     return reduce(parts, reduction, emptyLike(own, own.length));
   }
+}
+
+/** Gives values as they are. */
+function giving(values: Payload): (place: Place) => void {
+  return (place) => place(values, 0, values.length).set(values);
 }
 
 /** How many elements lie before those of a rank. */
