@@ -23,6 +23,11 @@ export function createPartition({ rank, ranks }: Collectives, persistenceThresho
   };
 }
 
+/** Whether a list of so many elements has a collective to itself, and is not joined with others. */
+export function isLarge(elements: number): boolean {
+  return elements >= 65_536;
+}
+
 /** How many numbers a parameter has. */
 export function elementsOf({ shape }: Pick<ParameterSpec, 'shape'>): number {
   return shape.reduce((product, size) => product * size, 1);

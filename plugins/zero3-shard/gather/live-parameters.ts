@@ -1,9 +1,8 @@
 import { keep, type Tensor } from '@tensorflow/tfjs';
 import type { Collectives, ParameterStore } from 'mooring';
-import { elementsOf, type Partition } from '../partition.ts';
+import { elementsOf, lengthOf, type Partition } from '../partition.ts';
 import type { Counters } from '../statistics.ts';
-import { gatherValues } from './gather-values.ts';
-import { storedOf, valuesOf } from './stored-values.ts';
+import { gatherStored } from './gather-stored.ts';
 
 /** Parameters that stay whole here until they are released. */
 export interface Lease {
@@ -103,21 +102,20 @@ export class LiveParameters {
     if (names.length === 0) return;
     const { inner, partition, counters } = this;
     const wanted = names.map((name) => {
-      const spec = this.specOf(name);
-      const { begin, end } = partition.range(spec);
-      return { spec, storage: inner.storage(name, view), own: valuesOf(inner.readStored(name, view), end - begin) };
+      return { spec: this.specOf(name), storage: inner.storage(name, view), own: inner.readStored(name, view) };
     });
-    const { values, calls } = gatherValues(wanted, partition, this.collectives);
+    const { stored, calls } = gatherStored(wanted, partition, this.collectives);
     counters.gathered[view] = (counters.gathered[view] ?? 0) + names.length;
     counters.gatherCalls += calls;
     const started = performance.now();
-    for (const [index, { spec, storage, own }] of wanted.entries()) {
+    for (const [index, { spec, storage }] of wanted.entries()) {
       const elements = elementsOf(spec);
-      counters.bytesGathered += (elements - own.length) * own.BYTES_PER_ELEMENT;
+      counters.bytesGathered += (elements - lengthOf(partition.range(spec))) * (storage === 'float32' ? 4 : 2);
       const { name } = spec;
       const version = inner.version(name, view);
-      const ready = (values[index] as Promise<typeof own>).then((whole) => {
-        if (!entry.isGone) entry.stored = keep(storedOf(whole, spec.shape, storage));
+      const ready = (stored[index] as Promise<Tensor>).then((whole) => {
+        if (entry.isGone) whole.dispose();
+        else entry.stored = keep(whole);
       });
       const entry: Entry = { name, version, elements, holders: 0, isStale: false, isGone: false, ready };
       ready.catch(() => undefined); // thrown where it is awaited
@@ -127,7 +125,7 @@ export class LiveParameters {
     const ended = () => {
       counters.millisecondsGathering += performance.now() - started;
     };
-    Promise.all(values).then(ended, () => undefined);
+    Promise.all(stored).then(ended, () => undefined);
   }
 
   private trim(): void {

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ParameterStorage, packedShape } from 'mooring';
-import type { Values } from './gather-values.ts';
+
+/** Numbers of a parameter laid flat: float32, or bfloat16 by its bits. */
+export type Values = Float32Array | Uint16Array;
 
 /**
  * The numbers of a tensor that a store keeps, in their order: float32, or the bits of bfloat16 out of pairs, of which the

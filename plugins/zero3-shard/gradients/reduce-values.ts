@@ -1,6 +1,6 @@
 import { type Collectives, joined, type ParameterSpec, type Range } from 'mooring';
-import { alone } from '../gather/gather-values.ts';
 import { elementsOf, lengthOf, type Partition } from '../partition.ts';
+import { cut } from './cut.ts';
 
 /** What of a parameter goes into one bucket: a range of each rank's elements. */
 interface Piece {
@@ -10,8 +10,7 @@ interface Piece {
 
 /**
  * The sums over all ranks of whole gradients, of which each rank gets its part, and of those that are whole everywhere all
- * of it: large ones by themselves, which then lie as they are sent, small ones together, and none of more than `limit`
- * elements. All of it is begun before anything is waited for: so what a caller begins next comes after it on every rank.
+ * of it: one after the other in collectives of at most `limit` elements. All of it is begun before anything is waited for: so what a caller begins next comes after it on every rank.
  * Throws RANK_FAILED.
  */
 export async function reduceValues(
@@ -58,42 +57,27 @@ export async function reduceValues(
   return results;
 }
 
-/** Large ones first, then one small one after the other while they fit. */
+/** One after the other while they fit. */
 function bucketsOf(pieces: readonly Piece[], limit: number): Piece[][] {
-  const isLarge = (piece: Piece) => sizeOf(piece) >= alone;
-  const cutAll = (some: readonly Piece[]) => some.flatMap((piece) => cut(piece, limit));
   const buckets: Piece[][] = [];
   let room = 0;
-  for (const piece of cutAll(pieces.filter((each) => !isLarge(each)))) {
-    const size = sizeOf(piece);
-    if (size > room) {
-      buckets.push([]);
-      room = limit;
+  for (const { parameter, ranges } of pieces) {
+    for (const piece of cut(ranges, limit).map((part) => ({ parameter, ranges: part }))) {
+      const size = sizeOf(piece);
+      if (size > room) {
+        buckets.push([]);
+        room = limit;
+      }
+      buckets.at(-1)?.push(piece);
+      room -= size;
     }
-    buckets.at(-1)?.push(piece);
-    room -= size;
   }
-  return [...cutAll(pieces.filter(isLarge)).map((piece) => [piece]), ...buckets];
+  return buckets;
 }
 
-/** A piece that is too large in several, each a part of every range. */
-function cut({ parameter, ranges }: Piece, limit: number): Piece[] {
-  const parts = Math.ceil(sizeOf({ parameter, ranges }) / limit);
-  return Array.from({ length: parts }, (_, part) => ({
-    parameter,
-    ranges: ranges.map(({ begin, end }) => ({
-      begin: begin + Math.floor(((end - begin) * part) / parts),
-      end: begin + Math.floor(((end - begin) * (part + 1)) / parts),
-    })),
-  }));
-}
-
-/** What goes to each rank, rank after rank; a gradient that is alone lies so already. */
+/** What goes to each rank, rank after rank. */
 function laidOut(bucket: readonly Piece[], values: readonly Float32Array[]): Float32Array {
-  const [first] = bucket;
-  const single = values[first?.parameter ?? 0] as Float32Array;
-  if (bucket.length === 1 && first && sizeOf(first) === single.length) return single;
-  const ranks = first?.ranges.length ?? 0;
+  const ranks = bucket[0]?.ranges.length ?? 0;
   const parts = Array.from({ length: ranks }, (_, rank) =>
     bucket.map(({ parameter, ranges }) => {
       const { begin, end } = ranges[rank] as Range;

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Collectives, Gradients, ParameterSpec, ParameterStore } from 'mooring';
-import { elementsOf, type Partition } from '../partition.ts';
+import { elementsOf, isLarge, type Partition } from '../partition.ts';
 import type { Counters } from '../statistics.ts';
+import { reduceLarge } from './reduce-large.ts';
 import { reduceValues } from './reduce-values.ts';
 
 /** Gradients of which this rank keeps its parts; whole ones wait for `reduce`, at the latest that of `complete`. */
@@ -72,18 +73,46 @@ export function createShardedGradients(options: {
   };
 
   async function reduceWaiting(): Promise<void> {
-    const names = [...waiting.keys()];
-    const specs = names.map(specOf);
-    const values = names.map((name) => (waiting.get(name) as tf.Tensor).dataSync<'float32'>());
-    for (const name of names) drop(name);
     const before = clearings;
-    const reduced = await reduceValues(specs, values, { ...options, limit: options.reduceBucketSize });
-    if (clearings > before) return; // of a step that failed meanwhile
-    for (const [index, part] of reduced.entries()) {
-      const spec = specs[index] as ParameterSpec;
-      const isWhole = partition.isWhole(spec);
-      if (partition.ranks > 1) counters.bytesReduced += 4 * (elementsOf(spec) - (isWhole ? 0 : part.length));
-      inner.accumulate(spec.name, tf.tensor(part, isWhole ? [...spec.shape] : [part.length]));
+    const all = [...waiting].map(([name, gradient]) => ({ spec: specOf(name), gradient }));
+    waiting.clear();
+    const isAlone = ({ spec }: (typeof all)[number]) => !partition.isWhole(spec) && isLarge(elementsOf(spec));
+    const large = all.filter(isAlone);
+    const others = all.filter((each) => !isAlone(each));
+    const values = others.map(({ gradient }) => {
+      const read = gradient.dataSync<'float32'>();
+      gradient.dispose();
+      return read;
+    });
+    const limit = options.reduceBucketSize;
+    const [sums, parts] = await Promise.all([
+      Promise.all(
+        large.map(({ spec, gradient }) => {
+          const of = `the gradient of ${spec.name}`;
+          return reduceLarge(gradient, partition.rangesOf(spec), { collectives, limit, of });
+        }),
+      ),
+      reduceValues(
+        others.map(({ spec }) => spec),
+        values,
+        { partition, collectives, limit },
+      ),
+    ]);
+    for (const [index, { spec }] of large.entries()) take(spec, sums[index] as tf.Tensor, before);
+    for (const [index, { spec }] of others.entries()) {
+      const part = parts[index] as Float32Array;
+      take(spec, tf.tensor(part, partition.isWhole(spec) ? [...spec.shape] : [part.length]), before);
     }
+  }
+
+  /** Has a sum added to this rank's gradients, unless it is of a step that failed meanwhile. */
+  function take(spec: ParameterSpec, sum: tf.Tensor, before: number): void {
+    if (clearings > before) {
+      sum.dispose();
+      return;
+    }
+    const received = partition.isWhole(spec) ? 0 : sum.size;
+    if (partition.ranks > 1) counters.bytesReduced += 4 * (elementsOf(spec) - received);
+    inner.accumulate(spec.name, sum);
   }
 }

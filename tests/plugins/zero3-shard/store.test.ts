@@ -8,6 +8,7 @@ import { createParameterStore } from '../../../core/parameters/store.ts';
 import { createShardedStore, type ShardedStore } from '../../../plugins/zero3-shard/sharded-store.ts';
 import { createCounters, type ShardingStatistics } from '../../../plugins/zero3-shard/statistics.ts';
 import { failureOf } from '../../core/support.ts';
+import { inThreadsHere } from './threads/support.ts';
 
 const shapes = fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 3 });
 interface Case {
@@ -16,6 +17,7 @@ interface Case {
   readonly persistenceThreshold: number;
   readonly reduceBucketSize: number;
   readonly storage: ParameterStorage;
+  readonly meet?: typeof inRanks;
 }
 
 const cases: fc.Arbitrary<Case> = fc.record({
@@ -40,10 +42,13 @@ describe.each(engineNames)('a store of parts on %s', (name) => {
   async function onRanks<Result>(
     ranks: number,
     body: (store: ShardedStore, collectives: Collectives, counters: ShardingStatistics) => Promise<Result>,
-    options: { persistenceThreshold?: number; maxLiveParameters?: number; reduceBucketSize?: number } = {},
+    {
+      meet = inRanks,
+      ...options
+    }: Partial<Pick<Case, 'persistenceThreshold' | 'reduceBucketSize' | 'meet'>> & { maxLiveParameters?: number } = {},
   ): Promise<Result[]> {
     const all = { persistenceThreshold: 0, maxLiveParameters: 0, reduceBucketSize: 1000, ...options };
-    const results = await inRanks(ranks, async (collectives) => {
+    const results = await meet(ranks, async (collectives) => {
       const counters = createCounters();
       const store = createShardedStore(createParameterStore(engine), collectives, { ...all, counters });
       try {
@@ -72,49 +77,62 @@ describe.each(engineNames)('a store of parts on %s', (name) => {
     expect(await onRanks(2, run, { maxLiveParameters: 1000 })).toEqual([0, 0]);
   });
 
-  test('gathers what was loaded and written, rounded as it is stored, and sums gradients into parts', async () => {
-    const run = async ({ ranks, shapes, storage, ...options }: Case) => {
-      const names = shapes.map((_, index) => `parameter ${index}`);
-      const found = await onRanks(
-        ranks,
-        async (store, { rank }) => {
-          for (const [index, shape] of shapes.entries()) {
-            store.define({ name: names[index] as string, shape, isDecayed: true });
-            if (storage === 'bfloat16') {
-              store.setTrainable(names[index] as string, false);
-              store.setStorage(names[index] as string, storage);
-            }
-            store.load(names[index] as string, counting(shape, 0.5));
+  /** Loads, writes, gathers, and adds gradients up, on all ranks. */
+  async function check({ ranks, shapes, storage, ...options }: Case): Promise<void> {
+    const names = shapes.map((_, index) => `parameter ${index}`);
+    const found = await onRanks(
+      ranks,
+      async (store, { rank }) => {
+        for (const [index, shape] of shapes.entries()) {
+          store.define({ name: names[index] as string, shape, isDecayed: true });
+          if (storage === 'bfloat16') {
+            store.setTrainable(names[index] as string, false);
+            store.setStorage(names[index] as string, storage);
           }
-          const loaded = await gathered(store, names);
-          for (const [index, shape] of shapes.entries())
-            store.write(names[index] as string, 'policy', counting(shape, 2));
-          const written = await gathered(store, names);
-          if (storage === 'bfloat16') return { loaded, written };
-          for (const [index, shape] of shapes.entries())
-            for (const scale of [1, 3]) store.accumulate(names[index] as string, counting(shape, scale * (rank + 1)));
-          await store.gradients.reduce();
-          const norm = await store.gradients.globalNorm();
-          return { loaded, written, norm, parts: names.map((each) => part(store, each)) };
-        },
-        options,
-      );
-      const sum = (ranks * (ranks + 1)) / 2;
-      const squares = shapes.flatMap((shape) => numbers(shape, 4 * sum)).reduce((total, each) => total + each ** 2, 0);
-      for (const each of found) {
-        expect(each.loaded).toEqual(shapes.map((shape) => ({ shape, values: numbers(shape, 0.5) })));
-        expect(each.written).toEqual(shapes.map((shape) => ({ shape, values: numbers(shape, 2) })));
-        if (each.norm !== undefined) expect(each.norm / Math.sqrt(squares)).toBeCloseTo(1, 5);
-      }
-      if (storage === 'bfloat16') return;
-      for (const [index, shape] of shapes.entries()) {
-        const isWhole = ranks === 1 || tf.util.sizeFromShape(shape) <= Math.max(options.persistenceThreshold, 2);
-        const parts = found.slice(0, isWhole ? 1 : ranks).flatMap((each) => each.parts?.[index] ?? []);
-        expect(parts).toEqual(numbers(shape, 4 * sum));
-      }
-    };
-    await fc.assert(fc.asyncProperty(cases, run), { numRuns: name === 'native' ? 30 : 60 });
-  });
+          store.load(names[index] as string, counting(shape, 0.5));
+        }
+        const loaded = await gathered(store, names);
+        for (const [index, shape] of shapes.entries())
+          store.write(names[index] as string, 'policy', counting(shape, 2));
+        const written = await gathered(store, names);
+        if (storage === 'bfloat16') return { loaded, written };
+        for (const [index, shape] of shapes.entries())
+          for (const scale of [1, 3]) store.accumulate(names[index] as string, counting(shape, scale * (rank + 1)));
+        await store.gradients.reduce();
+        const norm = await store.gradients.globalNorm();
+        return { loaded, written, norm, parts: names.map((each) => part(store, each)) };
+      },
+      options,
+    );
+    const sum = (ranks * (ranks + 1)) / 2;
+    const squares = shapes.flatMap((shape) => numbers(shape, 4 * sum)).reduce((total, each) => total + each ** 2, 0);
+    for (const each of found) {
+      expect(each.loaded).toEqual(shapes.map((shape) => ({ shape, values: numbers(shape, 0.5) })));
+      expect(each.written).toEqual(shapes.map((shape) => ({ shape, values: numbers(shape, 2) })));
+      if (each.norm !== undefined) expect(each.norm / Math.sqrt(squares)).toBeCloseTo(1, 5);
+    }
+    if (storage === 'bfloat16') return;
+    for (const [index, shape] of shapes.entries()) {
+      const isWhole = ranks === 1 || tf.util.sizeFromShape(shape) <= Math.max(options.persistenceThreshold, 2);
+      const parts = found.slice(0, isWhole ? 1 : ranks).flatMap((each) => each.parts?.[index] ?? []);
+      expect(parts).toEqual(numbers(shape, 4 * sum));
+    }
+  }
+
+  test('gathers what was loaded and written, rounded as it is stored, and sums gradients into parts', () =>
+    fc.assert(fc.asyncProperty(cases, check), { numRuns: name === 'native' ? 30 : 60 }));
+
+  // 65,536 elements are large; 10,000 cut the sums of gradients into several
+  test.each([
+    ['carried by threads', inThreadsHere, 500_000_000],
+    ['carried by threads', inThreadsHere, 10_000],
+    ['through copies', inRanks, 10_000],
+  ])('so with large ones, %s, at most %s elements at a time', (_, meet, reduceBucketSize) =>
+    check({
+      ...{ ranks: 3, persistenceThreshold: 0, reduceBucketSize, storage: 'float32', meet },
+      shapes: [[257, 257], [3], [300, 220]],
+    }),
+  );
 
   test('a whole value outside of a window is refused by name, and what a rank has is there', async () => {
     await onRanks(2, async (store, { rank }) => {
