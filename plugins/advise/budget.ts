@@ -4,7 +4,7 @@ import { fewestRanks } from './choose.ts';
 import { failure } from './errors.ts';
 import { type Mechanism, mechanisms } from './mechanisms.ts';
 import { type MemoryPrediction, predictMemory, type Setting } from './predict-memory.ts';
-import { settingOfRun } from './run-setting.ts';
+import { settingsOfRun } from './run-setting.ts';
 import { type Shapes, shapesOf } from './shapes.ts';
 
 /**
@@ -21,8 +21,12 @@ export async function refuseOverBudget(
   },
 ): Promise<MemoryPrediction> {
   const shapes = shapesOf(services.model);
-  const setting = await settingOfRun(services.run, services.reference, services.isNative);
-  const bytes = predictMemory(shapes, setting);
+  const { run, reference, isNative } = services;
+  const steps = (await settingsOfRun(run, reference, isNative)).map((setting) => ({
+    setting,
+    bytes: predictMemory(shapes, setting),
+  }));
+  const { setting, bytes } = steps.reduce((one, other) => (other.bytes.resident > one.bytes.resident ? other : one));
   if (bytes.resident <= memory) return bytes;
   throw failure('ADVISE_OVER_BUDGET', {
     memory: formatBytes(memory),

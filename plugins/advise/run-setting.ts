@@ -1,26 +1,32 @@
-import type { Reference, Rows, Run } from 'mooring';
+import type { PassRequest, Reference, Run } from 'mooring';
 import type { Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import type { Setting } from './predict-memory.ts';
 import { shardingDefaults } from './sharding.ts';
-import type { Workload } from './workload.ts';
+import { widestRows } from './workload.ts';
+
+type Fields = Readonly<Record<string, string>>;
 
 /** How many batches are looked at for the lengths of sequences. */
 const sampledBatches = 64;
 
-/** What a run is about to do, as predictions take it: from its plugins with their options, and its first batches. */
-export async function settingOfRun(
+/**
+ * What a run is about to do, as predictions take it: from its plugins with their options, and its first batches. Several
+ * where rows of some batches fork and those of others do not: the run has steps of each.
+ */
+export async function settingsOfRun(
   run: Run,
   reference: Pick<Reference, 'kind'> | undefined,
   isNative: boolean,
-): Promise<Setting> {
+): Promise<Setting[]> {
   const fields = run.fields();
   const { compile, recompute } = run.config.train;
   const running: Running = { isCompiled: isNative && compile !== 'off', recompute };
-  const option = (name: string) => (fields[name] === undefined ? undefined : Number(fields[name]));
-  return {
+  const option = numbersIn(fields);
+  const passes = await samplePasses(run);
+  const alpha = option('sync-ref-model.mixupAlpha');
+  const setting: Omit<Setting, 'workload'> = {
     mechanism: mechanismOf(fields, reference?.kind),
-    workload: await workloadOf(run),
     running,
     ranks: run.ranks,
     adapterRank: option('peft-lora.r') ?? 8,
@@ -29,14 +35,14 @@ export async function settingOfRun(
       prefetchBucketSize: option('zero3-shard.prefetchBucketSize') ?? shardingDefaults.prefetchBucketSize,
       maxLiveParameters: option('zero3-shard.maxLiveParameters') ?? shardingDefaults.maxLiveParameters,
     },
-    isMixed: option('sync-ref-model.mixupAlpha') !== undefined && option('sync-ref-model.mixupAlpha') !== 1,
+    isMixed: alpha !== undefined && alpha !== 1,
   };
+  return widestRows(passes.map(({ rows }) => rows)).map((workload): Setting => ({ ...setting, workload }));
 }
 
 /** Whether a pair of options and a kind of reference is one of the mechanisms, or something between two of them. */
-export function mechanismOf(fields: Readonly<Record<string, string>>, kind: string | undefined): Mechanism {
-  const names: unknown = JSON.parse(fields.plugins ?? '[]');
-  const has = (plugin: string) => Array.isArray(names) && names.includes(plugin);
+export function mechanismOf(fields: Fields, kind: string | undefined): Mechanism {
+  const has = pluginsIn(fields);
   const isAdapter = has('peft-lora');
   const isPacked = [fields['ref-clone.storage'], fields['ref-reload.storage']].includes('bfloat16');
   return {
@@ -51,34 +57,26 @@ export function mechanismOf(fields: Readonly<Record<string, string>>, kind: stri
   };
 }
 
-function referenceOf(fields: Readonly<Record<string, string>>, kind: string | undefined): Mechanism['reference'] {
+function referenceOf(fields: Fields, kind: string | undefined): Mechanism['reference'] {
   if (kind === 'clone' || kind === 'adapters-off' || kind === 'adapter-snapshot') return kind;
   if (kind === 'reload') return fields['ref-reload.offload'] === 'disk' ? 'reload-disk' : 'reload-memory';
   return 'cached';
 }
 
-/** The largest of the first batches, in each way that counts. */
-async function workloadOf(run: Run): Promise<Workload> {
-  let most: Workload = { pairs: 1, promptTokens: 0, completionTokens: 1, sharesPrompts: true };
-  let looked = 0;
+async function samplePasses(run: Run): Promise<PassRequest[]> {
+  const sample: (readonly PassRequest[])[] = [];
   for await (const requests of run.passes()) {
-    for (const { rows } of requests) {
-      const seen = sizesOf(rows);
-      most = {
-        pairs: Math.max(most.pairs, seen.pairs),
-        promptTokens: Math.max(most.promptTokens, seen.promptTokens),
-        completionTokens: Math.max(most.completionTokens, seen.completionTokens),
-        sharesPrompts: seen.sharesPrompts,
-      };
-    }
-    if (++looked >= sampledBatches) break;
+    sample.push(requests);
+    if (sample.length >= sampledBatches) break;
   }
-  return most;
+  return sample.flat();
 }
 
-function sizesOf({ batch, time, fork, targets }: Rows): Workload {
-  if (fork !== undefined)
-    return { pairs: batch, promptTokens: fork.trunk, completionTokens: fork.branch, sharesPrompts: true };
-  const completionTokens = Math.ceil(targets.label.length / batch);
-  return { pairs: batch / 2, promptTokens: time - completionTokens, completionTokens, sharesPrompts: false };
+function pluginsIn({ plugins = '[]' }: Fields): (plugin: string) => boolean {
+  const names: unknown = JSON.parse(plugins);
+  return (plugin) => Array.isArray(names) && names.includes(plugin);
+}
+
+function numbersIn(fields: Fields): (name: string) => number | undefined {
+  return (name) => (fields[name] === undefined ? undefined : Number(fields[name]));
 }

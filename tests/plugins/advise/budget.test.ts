@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
-import { createTrainer, type MooringError, type Plugin } from 'mooring';
+import { createTrainer, type MooringError, type Plugin, packBranches, packRows, type Rows } from 'mooring';
 import { advisor } from 'mooring/plugins/advise';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
@@ -10,20 +10,25 @@ import { mechanisms } from '../../../plugins/advise/mechanisms.ts';
 import { predictMemory } from '../../../plugins/advise/predict-memory.ts';
 import { mechanismOf } from '../../../plugins/advise/run-setting.ts';
 import { randomPairs } from '../../bench/random-pairs.ts';
-import { quiet } from '../../core/support.ts';
+import { plugin, quiet } from '../../core/support.ts';
 import { configs, readShapes, setting } from './support.ts';
 
 const model = path.join(configs, 'llama-2-7b'); // config.json, and no weights
 const pairs = { pairs: 2, promptTokens: 8, completionTokens: 16 };
 
 /** What a run under a budget fails with. */
-function failureOf(memory: string, reference: Plugin): Promise<MooringError> {
-  const trainer = createTrainer({ model, train: { engine: 'cpu', steps: 1, batchSize: 2 } }, { log: quiet });
-  trainer.use(causalLm(), randomPairs(pairs), dpo(), reference, advisor({ memory }));
+function failureOf(memory: string, ...plugins: Plugin[]): Promise<MooringError> {
+  const trainer = createTrainer({ model, train: { engine: 'cpu', steps: 5, batchSize: 2 } }, { log: quiet });
+  trainer.use(causalLm(), randomPairs(pairs), dpo(), advisor({ memory })).use(...plugins);
   return trainer.train().then(
     () => Promise.reject(new Error('the run was not refused')),
     (error) => error,
   );
+}
+
+/** The GiB that a refusal says a run would hold. */
+function neededIn({ message }: MooringError): number {
+  return Number(/would hold ([0-9.]+) GiB/.exec(message)?.[1]);
 }
 
 test('a run over its budget is refused before any weights are read, and told what would fit', async () => {
@@ -45,6 +50,26 @@ test('a run over its budget is refused before any weights are read, and told wha
 
 test('a budget that is enough lets the run go on, to its weights', async () => {
   expect((await failureOf('900GiB', refClone())).code).not.toMatch(/^ADVISE/);
+});
+
+const sequences = (time: number) =>
+  Array.from({ length: 4 }, () => ({ ids: Array.from({ length: time }, () => 1), completionStart: time / 2 }));
+const apart = (time: number) => packRows(sequences(time));
+const shared = (time: number) => packBranches([sequences(time).slice(2), sequences(time).slice(2)]);
+test.each([
+  ['pairs apart, then pairs that share their prompts', apart(2048), shared(16)],
+  ['pairs that share their prompts, then pairs apart', shared(2048), apart(16)],
+])('the heaviest batch counts, in its own form: %s', async (_, heavy, light) => {
+  const neededBy = async (rowsOf: (position: number) => Rows) => {
+    const batches = plugin('batches', ({ hooks }) =>
+      hooks.batch.tap((batch, { position }) => ({ ...batch, rows: rowsOf(position) })),
+    );
+    return neededIn(await failureOf('10GiB', refClone(), batches));
+  };
+  const heaviest = await neededBy(() => heavy);
+  expect(heaviest).toBeGreaterThan(await neededBy(() => light));
+  expect(await neededBy((position) => (position === 0 ? heavy : light))).toBe(heaviest);
+  expect(await neededBy((position) => (position === 4 ? heavy : light))).toBe(heaviest);
 });
 
 test('what does not fit on any number of ranks says so', async () => {

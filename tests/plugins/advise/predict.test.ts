@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { rangeOf } from 'mooring';
+import { packRows, rangeOf } from 'mooring';
 import { mechanisms } from '../../../plugins/advise/mechanisms.ts';
 import { predictMemory } from '../../../plugins/advise/predict-memory.ts';
 import { predictSeconds } from '../../../plugins/advise/predict-time.ts';
 import { shardingDefaults, shareOf } from '../../../plugins/advise/sharding.ts';
-import { countRows } from '../../../plugins/advise/workload.ts';
+import { countRows, widestRows } from '../../../plugins/advise/workload.ts';
 import { optionsSchema } from '../../../plugins/zero3-shard/options.ts';
 import { decoder, mechanism, setting, workload } from './support.ts';
 
@@ -165,4 +165,14 @@ test('rows that fork compute the prompt once: 64 + 64 + 64 tokens where two sequ
     scores: 2 * 128 * 128,
     targets: 128,
   });
+});
+
+test('rows apart are as long as the longest, whether that is for its prompt or for its completion', () => {
+  const pair = (prompt: number, completion: number) => {
+    const sequence = { ids: Array.from({ length: prompt + completion }, () => 1), completionStart: prompt };
+    return packRows([sequence, sequence]);
+  };
+  const widest = { pairs: 1, promptTokens: 2, completionTokens: 8, sharesPrompts: false };
+  expect(widestRows([pair(8, 2), pair(2, 8)])).toEqual([widest]);
+  expect(widestRows([pair(8, 2), pair(1, 2)])).toEqual([{ ...widest, promptTokens: 8, completionTokens: 2 }]);
 });
