@@ -5,14 +5,13 @@ import type { Running } from './kept.ts';
 import { type Mechanism, mechanisms } from './mechanisms.ts';
 import { type MemoryPrediction, predictMemory, type Setting } from './predict-memory.ts';
 import { predictSeconds } from './predict-time.ts';
+import { type Demands, refusalOf } from './refusal.ts';
 import type { Shapes } from './shapes.ts';
 import type { Workload } from './workload.ts';
 
 /** What advice is asked for. */
-export interface Question {
+export interface Question extends Demands {
   readonly shapes: Shapes;
-  /** Another model that is to be the reference: only reloading has one. */
-  readonly referenceShapes?: Shapes | undefined;
   /** Bytes that a process, each rank by itself, may hold. */
   readonly memory: number;
   readonly ranks: number;
@@ -64,21 +63,15 @@ function assess(question: Question, mechanism: Mechanism): Assessment {
   };
 }
 
-function obstaclesOf(
-  { shapes, referenceShapes, memory, ranks }: Question,
-  { reference, stage }: Mechanism,
-  { resident }: MemoryPrediction,
-): string[] {
+function obstaclesOf(question: Question, mechanism: Mechanism, { resident }: MemoryPrediction): string[] {
+  const { shapes, memory, ranks } = question;
   const obstacles: string[] = [];
-  const isSharded = stage > 0;
+  const isSharded = mechanism.stage > 0;
   if (isSharded && ranks < 2) obstacles.push('One rank has nobody to share with.');
   if (resident > memory) {
     const each = isSharded ? 'Each rank' : 'It';
     obstacles.push(`${each} needs ${formatBytes(resident)}, and there are ${formatBytes(memory)}.`);
   }
-  if (referenceShapes === undefined) return obstacles;
-  const [own, other] = [shapes.vocabularySize, referenceShapes.vocabularySize];
-  if (!reference.startsWith('reload')) obstacles.push('Its reference is the policy as it began, not another model.');
-  else if (own !== other) obstacles.push(`The vocabularies differ: ${own} words, and ${other} of the reference.`);
-  return obstacles;
+  const refusal = refusalOf(mechanism, shapes, question);
+  return refusal === undefined ? obstacles : [...obstacles, refusal];
 }

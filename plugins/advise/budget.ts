@@ -4,6 +4,7 @@ import { fewestRanks } from './choose.ts';
 import { failure } from './errors.ts';
 import { type Mechanism, mechanisms } from './mechanisms.ts';
 import { type MemoryPrediction, predictMemory, type Setting } from './predict-memory.ts';
+import { refusalOf } from './refusal.ts';
 import { settingsOfRun } from './run-setting.ts';
 import { type Shapes, shapesOf } from './shapes.ts';
 
@@ -45,7 +46,7 @@ export function partsOf({ resident, tensors, ...parts }: MemoryPrediction): stri
     .join(', ');
 }
 
-/** Mechanisms that fit, the same training first; of those that are sharded with the fewest ranks that are enough. */
+/** Mechanisms that the run can have and that fit, the same training first; of those that are sharded with the fewest ranks that are enough. */
 function fittingOf(shapes: Shapes, setting: Setting, memory: number): string {
   const own = setting.mechanism.trains;
   const sorted = [...mechanisms].sort((one, other) => Number(other.trains === own) - Number(one.trains === own));
@@ -59,6 +60,7 @@ function described(
   memory: number,
 ): string | undefined {
   const { mechanism } = setting;
+  if (refusalOf(mechanism, shapes, setting) !== undefined) return undefined;
   const residentOn = (ranks: number) => predictMemory(shapes, { ...setting, ranks }).resident;
   const ranks = mechanism.stage === 0 ? 1 : fewestRanks((many) => residentOn(many) <= memory);
   if (ranks === undefined || residentOn(ranks) > memory) return undefined;

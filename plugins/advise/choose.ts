@@ -2,6 +2,7 @@ import type { Assessment, Question } from './advice.ts';
 import { formatBytes } from './byte-count.ts';
 import { mechanisms } from './mechanisms.ts';
 import { predictMemory } from './predict-memory.ts';
+import { refusalOf } from './refusal.ts';
 
 /** The mechanism that is advised. */
 export interface Choice {
@@ -74,8 +75,7 @@ function nothingFits(leastRanks: number | undefined, memory: string): string {
 /** Whether some sharded mechanism fits on so many ranks. */
 function someFits(question: Question, ranks: number): boolean {
   return mechanisms.some((mechanism) => {
-    const isOther = question.referenceShapes !== undefined && !mechanism.reference.startsWith('reload');
-    if (mechanism.stage === 0 || isOther) return false;
+    if (mechanism.stage === 0 || refusalOf(mechanism, question.shapes, question) !== undefined) return false;
     return predictMemory(question.shapes, { ...question, mechanism, ranks }).resident <= question.memory;
   });
 }

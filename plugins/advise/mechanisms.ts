@@ -21,10 +21,11 @@ const adapter = { ...full, trains: 'adapters' } as const;
 const sharded = { ...full, stage: 3 } as const;
 
 const anything = 'Nothing.';
-const vocabulary = 'A model with another vocabulary than that of the policy.';
-const moving = 'sync-ref-model: what it said once stays.';
-const trained = 'A policy that starts from a trained adapter: switched off, it is the raw base.';
-const merely = 'A folder that not every rank can read.';
+const vocabulary = 'A model with another vocabulary than that of the policy, and sync-ref-model.';
+const fixed = 'sync-ref-model, and a loss with the exact KL: it keeps a number for each token.';
+const trained =
+  'A policy that starts from a trained adapter: switched off, it is the raw base. And sync-ref-model: it has nothing to move.';
+const merely = 'A folder that not every rank can read, and sync-ref-model.';
 
 const clone = { 'ref-clone': {} };
 const packedClone = { 'ref-clone': { storage: 'bfloat16' } };
@@ -58,7 +59,7 @@ export const mechanisms: readonly Mechanism[] = [
     refuses: vocabulary,
   },
   { ...full, name: 'full, reload from disk', plugins: fromDisk, reference: 'reload-disk', refuses: vocabulary },
-  { ...full, name: 'full, cached', plugins: cache, reference: 'cached', refuses: moving },
+  { ...full, name: 'full, cached', plugins: cache, reference: 'cached', refuses: fixed },
   { ...adapter, name: 'LoRA, adapters off', plugins: lora({}), reference: 'adapters-off', refuses: trained },
   {
     ...adapter,
@@ -88,7 +89,8 @@ export const mechanisms: readonly Mechanism[] = [
     name: 'LoRA, cached',
     plugins: { ...lora({ reference: 'none' }), ...cache },
     reference: 'cached',
-    refuses: moving,
+
+    refuses: fixed,
   },
   { ...sharded, name: 'ZeRO-3, clone', plugins: { ...shard, ...clone }, reference: 'clone', refuses: anything },
   {

@@ -2,6 +2,7 @@ import { adapterNumbers, adapterShare } from './adapters.ts';
 import { chunkScores, type Kept, keepsInputOnly, keptNumbers, keptScores, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import { keptGradients, type Moment, momentsOf, type Stepping } from './moments.ts';
+import type { Demands } from './refusal.ts';
 import type { Shapes } from './shapes.ts';
 import { gatheredOf, parameterSizes, type Sharding, shardingDefaults, sharesOf } from './sharding.ts';
 import { countRows, type Workload } from './workload.ts';
@@ -26,7 +27,7 @@ export interface MemoryPrediction {
 }
 
 /** What is predicted: a step of a mechanism. */
-export interface Setting {
+export interface Setting extends Demands {
   readonly mechanism: Mechanism;
   readonly workload: Workload;
   readonly running: Running;
@@ -37,8 +38,6 @@ export interface Setting {
   readonly sharding?: Partial<Omit<Sharding, 'stage' | 'ranks'>> | undefined;
   /** Whether sync-ref-model mixes the reference after a step: the softly moved copy is made beside it. */
   readonly isMixed?: boolean;
-  /** Another model that is reloaded as the reference. */
-  readonly referenceShapes?: Shapes | undefined;
 }
 
 /**

@@ -1,7 +1,8 @@
-import type { PassRequest, Reference, Run } from 'mooring';
+import { divergenceNames, type PassRequest, type Reference, type Run } from 'mooring';
 import type { Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import type { Setting } from './predict-memory.ts';
+import type { Demands } from './refusal.ts';
 import { shardingDefaults } from './sharding.ts';
 import { widestRows } from './workload.ts';
 
@@ -36,6 +37,7 @@ export async function settingsOfRun(
       maxLiveParameters: option('zero3-shard.maxLiveParameters') ?? shardingDefaults.maxLiveParameters,
     },
     isMixed: alpha !== undefined && alpha !== 1,
+    ...demandsOf(fields, passes),
   };
   return widestRows(passes.map(({ rows }) => rows)).map((workload): Setting => ({ ...setting, workload }));
 }
@@ -61,6 +63,21 @@ function referenceOf(fields: Fields, kind: string | undefined): Mechanism['refer
   if (kind === 'clone' || kind === 'adapters-off' || kind === 'adapter-snapshot') return kind;
   if (kind === 'reload') return fields['ref-reload.offload'] === 'disk' ? 'reload-disk' : 'reload-memory';
   return 'cached';
+}
+
+/** Whether the adapter may be trained already: one of a folder is taken to be. */
+function startsTrained(fields: Fields): boolean {
+  return fields['peft-lora.adapter'] !== undefined || fields['peft-lora.initialization'] === 'pissa';
+}
+
+function demandsOf(fields: Fields, passes: readonly PassRequest[]): Omit<Demands, 'referenceShapes'> {
+  const isCompared = ({ of, outputs, differentiated = [] }: PassRequest) =>
+    of === 'policy' && divergenceNames.some((name) => [...outputs, ...differentiated].includes(name));
+  return {
+    isMoved: pluginsIn(fields)('sync-ref-model'),
+    isAdapterTrained: startsTrained(fields) && fields['peft-lora.allowRawBase'] !== 'true',
+    isCompared: passes.some(isCompared),
+  };
 }
 
 async function samplePasses(run: Run): Promise<PassRequest[]> {

@@ -4,8 +4,10 @@ import { createTrainer, type MooringError, type Plugin, packBranches, packRows, 
 import { advisor } from 'mooring/plugins/advise';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
+import { klPenalty } from 'mooring/plugins/kl-penalty';
 import { peftLora } from 'mooring/plugins/peft-lora';
 import { refClone } from 'mooring/plugins/ref-clone';
+import { syncRefModel } from 'mooring/plugins/sync-ref-model';
 import { mechanisms } from '../../../plugins/advise/mechanisms.ts';
 import { predictMemory } from '../../../plugins/advise/predict-memory.ts';
 import { mechanismOf } from '../../../plugins/advise/run-setting.ts';
@@ -29,6 +31,11 @@ function failureOf(memory: string, ...plugins: Plugin[]): Promise<MooringError> 
 /** The GiB that a refusal says a run would hold. */
 function neededIn({ message }: MooringError): number {
   return Number(/would hold ([0-9.]+) GiB/.exec(message)?.[1]);
+}
+
+/** The mechanisms that a refusal offers. */
+function offeredIn({ message }: MooringError): string[] {
+  return [...message.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name);
 }
 
 test('a run over its budget is refused before any weights are read, and told what would fit', async () => {
@@ -70,6 +77,18 @@ test.each([
   expect(heaviest).toBeGreaterThan(await neededBy(() => light));
   expect(await neededBy((position) => (position === 0 ? heavy : light))).toBe(heaviest);
   expect(await neededBy((position) => (position === 4 ? heavy : light))).toBe(heaviest);
+});
+
+test.each([
+  ['a reference that moves', '130GiB', refClone(), [refClone(), syncRefModel({})], /clone|snapshot/],
+  ['the exact KL', '130GiB', refClone(), [refClone(), klPenalty({ beta: 0.1 })], /^(?!.*cached)/],
+  ['a trained adapter', '20GiB', peftLora({}), [peftLora({ adapter: 'trained' })], /^(?!.*adapters off)/],
+])('a run with %s is offered only what can have it', async (_, memory, plain, plugins, possible) => {
+  const all = offeredIn(await failureOf(memory, plain));
+  expect(all.filter((name) => !possible.test(name))).not.toEqual([]);
+  const offered = offeredIn(await failureOf(memory, ...plugins));
+  expect(offered).not.toEqual([]);
+  expect(offered.filter((name) => !possible.test(name))).toEqual([]);
 });
 
 test('what does not fit on any number of ranks says so', async () => {
