@@ -1,4 +1,4 @@
-import type { Model, Reference, Run } from 'mooring';
+import type { Model, Models, Reference, Run } from 'mooring';
 import { formatBytes } from './byte-count.ts';
 import { fewestRanks } from './choose.ts';
 import { failure } from './errors.ts';
@@ -17,13 +17,15 @@ export async function refuseOverBudget(
   services: {
     readonly run: Run;
     readonly model: Model;
+    /** Opens a reloaded reference; without it that is counted as large as the policy. */
+    readonly models: Models | undefined;
     readonly reference: Reference | undefined;
     readonly isNative: boolean;
   },
 ): Promise<MemoryPrediction> {
   const shapes = shapesOf(services.model);
-  const { run, reference, isNative } = services;
-  const steps = (await settingsOfRun(run, reference, isNative)).map((setting) => ({
+  const { run, reference, models, isNative } = services;
+  const steps = (await settingsOfRun(run, reference, models, isNative)).map((setting) => ({
     setting,
     bytes: predictMemory(shapes, setting),
   }));

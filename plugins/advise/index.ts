@@ -1,4 +1,4 @@
-import { definePlugin, Engine, Model, optional, Reference } from 'mooring';
+import { definePlugin, Engine, Model, Models, optional, Reference } from 'mooring';
 import { z } from 'zod';
 import { refuseOverBudget } from './budget.ts';
 import { bytesSchema, formatBytes } from './byte-count.ts';
@@ -10,15 +10,16 @@ export const advisor = definePlugin({
   apiVersion: 1,
   isObserver: true,
   options: z.strictObject({ memory: bytesSchema.optional() }),
-  uses: { model: Model, engine: Engine, reference: optional(Reference) },
+  uses: { model: Model, models: optional(Models), engine: Engine, reference: optional(Reference) },
   commands: [adviseCommand],
   apply({ hooks, options: { memory }, services, log }) {
     if (memory === undefined) return;
     hooks.setup.tap(async ({ run }) => {
-      const { model, reference, engine } = services;
+      const { model, models, reference, engine } = services;
       const { resident } = await refuseOverBudget(memory, {
         run,
         model,
+        models,
         reference,
         isNative: engine.native !== undefined,
       });

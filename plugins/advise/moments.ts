@@ -1,5 +1,6 @@
 import { chunkScores, type Kept, keptNumbers, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
+import { blockFromDisk } from './reference-memory.ts';
 import type { Shapes } from './shapes.ts';
 import { gatheredOf, parameterSizes, type Sharding, shareOf, sharesOf, windowOf } from './sharding.ts';
 import { countRows, type Workload } from './workload.ts';
@@ -21,13 +22,13 @@ export interface Stepping {
   readonly workload: Workload;
   readonly running: Running;
   readonly sharding: Sharding;
+  /** The model that the reference runs. */
+  readonly referenceShapes: Shapes;
   readonly isMixed: boolean;
   readonly kept: Kept;
   /** Numbers that are trained, of which this rank keeps gradients and moments. */
   readonly trained: number;
   readonly adapters: number;
-  /** Of a block that is read from disk. */
-  readonly fromDisk: number;
 }
 
 /** From how many numbers a product of the head is made outside of its executable, whose operand is then a tensor. */
@@ -35,7 +36,7 @@ const largeProduct = 2 ** 21;
 
 /** The moments when a step may hold most: those of passes first, and at last three that the first step does not have. */
 export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
-  const { mechanism, workload, running, sharding, isMixed, kept, trained, adapters, fromDisk } = stepping;
+  const { mechanism, workload, running, sharding, referenceShapes, isMixed, kept, trained, adapters } = stepping;
   const { vocabularySize, sizes, blocks, isTied, largest } = shapes;
   const { tokens, targets } = countRows(workload);
   const flowing = tokens * sizes.hidden;
@@ -45,7 +46,9 @@ export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
   const scores = targets * vocabularySize;
   const isOperand = running.isCompiled && isAll && scores >= largeProduct;
   const eager = running.isCompiled ? 0 : eagerNumbers(shapes, workload, isAll);
-  const live = liveOf(shapes, mechanism, sharding);
+  const live = liveOf(shapes, stepping);
+  const widest = Math.max(sizes.hidden, referenceShapes.sizes.hidden);
+  const fromDisk = mechanism.reference === 'reload-disk' ? blockFromDisk(referenceShapes, sharding) : 0;
 
   // gradients of what is above a layer: whole while they are computed, of which a rank then keeps its part
   const keeps = (sizes: readonly number[]) => keptGradients(sizes, sharding);
@@ -61,7 +64,7 @@ export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
   }));
   return [
     // the reference's pass, after the policy's; from disk it holds a block for a while
-    { gradients: 0, activations: all + kept.head + 2 * flowing + fromDisk, live: live.reference },
+    { gradients: 0, activations: all + kept.head + 2 * tokens * widest + fromDisk, live: live.reference },
     // the head's backward pass
     {
       gradients: matrix,
@@ -87,22 +90,29 @@ export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
 }
 
 /** Gathered numbers, in numbers of 4 bytes: while blocks run, those that stay, and those that replace a block's. */
-function liveOf(shapes: Shapes, mechanism: Mechanism, sharding: Sharding) {
+function liveOf(shapes: Shapes, { mechanism, referenceShapes, sharding }: Stepping) {
   const { blocks } = shapes;
-  const ofBase = mechanism.trains === 'all' ? 1 : mechanism.baseBytes / 4;
-  const ofReference = mechanism.trains === 'all' ? mechanism.referenceBytes / 4 : ofBase;
-  const total = gatheredOf(parameterSizes(shapes), sharding);
-  const lasting = Math.min(sharding.maxLiveParameters, total);
+  const { trains, baseBytes, reference, referenceBytes } = mechanism;
+  const isShared = trains === 'adapters' && !reference.startsWith('reload');
+  const ofBase = trains === 'all' ? 1 : baseBytes / 4;
+  const ofReference = isShared ? ofBase : referenceBytes / 4;
   const isResident = sharding.stage === 1 || sharding.stage === 2;
-  const forward = Math.max(...blocks.map((block, index) => windowOf(block, blocks[index + 1], sharding)));
-  const ofForward = mechanism.reference === 'cached' ? ofBase : ofReference;
+  const staying = (model: Shapes) => Math.min(sharding.maxLiveParameters, gatheredOf(parameterSizes(model), sharding));
+  // a reloaded model has a store of its own, with numbers that stay too; those from disk go with their block
+  const ofReloaded = reference === 'reload-memory' ? ofReference * staying(referenceShapes) : 0;
+  const lasting = ofBase * staying(shapes) + ofReloaded;
+  const ofForward = reference === 'cached' ? ofBase : ofReference;
   return {
-    reference: isResident ? 0 : ofForward * (forward + lasting),
+    reference: isResident ? 0 : ofForward * forwardWindow(referenceShapes, sharding) + lasting,
     backward: (index: number) =>
-      isResident ? 0 : ofBase * (windowOf(blocks[index], blocks[index - 1], sharding) + lasting),
-    lasting: isResident ? 0 : ofBase * lasting,
+      isResident ? 0 : ofBase * windowOf(blocks[index], blocks[index - 1], sharding) + lasting,
+    lasting: isResident ? 0 : lasting,
     again: isResident ? ofBase * Math.max(...blocks.map(({ sizes }) => gatheredOf(sizes, sharding))) : 0,
   };
+}
+
+function forwardWindow({ blocks }: Shapes, sharding: Sharding): number {
+  return Math.max(...blocks.map((block, index) => windowOf(block, blocks[index + 1], sharding)));
 }
 
 /** Numbers of these parameters' gradients that a rank keeps until the last has come: with stage 1 all. */

@@ -2,6 +2,7 @@ import { adapterNumbers, adapterShare } from './adapters.ts';
 import { chunkScores, type Kept, keepsInputOnly, keptNumbers, keptScores, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import { keptGradients, type Moment, momentsOf, type Stepping } from './moments.ts';
+import { modelOf, referenceMemory } from './reference-memory.ts';
 import type { Demands } from './refusal.ts';
 import type { Shapes } from './shapes.ts';
 import { gatheredOf, parameterSizes, type Sharding, shardingDefaults, sharesOf } from './sharding.ts';
@@ -65,32 +66,32 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
   const resident = sharding.stage === 3 ? 0 : gatheredOf(sizes, sharding);
   const weights = (base + resident) * (isAll ? 4 : mechanism.baseBytes) + bytesOf(adapters);
   const optimizer = 2 * bytesOf(trained);
-  const reference = referenceBytes(setting.referenceShapes ?? shapes, mechanism, sharding, adapters);
-  const isFromDisk = mechanism.reference === 'reload-disk';
+  const referenceShapes = modelOf(mechanism, shapes, setting.referenceShapes);
+  const reference = referenceMemory(mechanism, referenceShapes, sharding, trained);
   const kept = keptNumbers(shapes, workload, running, { isHeadTrained: isAll, adapterRank: isAll ? 0 : adapterRank });
   const stepping: Stepping = {
-    ...{ mechanism, workload, running, sharding, isMixed, kept, trained },
+    ...{ mechanism, workload, running, sharding, kept, trained },
     adapters: isAll ? 0 : adapterNumbers(shapes, adapterRank),
-    fromDisk: isFromDisk ? reference / 4 : 0,
+    referenceShapes,
+    isMixed,
   };
   const moments = momentsOf(shapes, stepping);
   const withInput = keepsInputOnly(running) ? kept : withInputs(shapes, workload, kept);
   const first = momentsOf(shapes, { ...stepping, kept: withInput });
-
-  const lasting = weights + (isFromDisk ? 0 : reference);
-  // in the first step the optimizer has nothing yet, and a clone shares the policy's buffers
-  const isShared =
-    mechanism.reference === 'adapter-snapshot' || (mechanism.reference === 'clone' && mechanism.referenceBytes === 4);
-  const inFirst = lasting - (isShared ? reference : 0) + mostOf(first.slice(0, -3));
-  const tensors = Math.max(inFirst, lasting + optimizer + mostOf(moments));
-  const most = (part: keyof Moment) => bytesOf(Math.max(...[...moments, ...first].map((moment) => moment[part])));
+  // in the first step the optimizer has nothing yet
+  const tensors = Math.max(
+    weights + reference.first + mostOf(first.slice(0, -3)),
+    weights + reference.later + optimizer + mostOf(moments),
+  );
+  const all = [...moments, ...first];
+  const most = (part: keyof Moment) => bytesOf(Math.max(...all.map((moment) => moment[part])));
   const fixed = running.isCompiled
-    ? runtime.bytes + bytesOf(scratchNumbers(shapes, workload, mechanism))
+    ? runtime.bytes + bytesOf(scratchNumbers(shapes, workload, mechanism, referenceShapes))
     : runtime.eagerBytes;
-  const copies = gatheredOf([shapes.largest], sharding) * runtime.copies;
+  const copies = copiedNumbers(shapes, referenceShapes, sharding);
   return {
-    ...{ weights, gradients: bytesOf(isAll ? keptGradients(sizes, sharding) : trained), optimizer, reference },
-    ...{ activations: most('activations'), live: most('live'), tensors },
+    ...{ weights, gradients: bytesOf(isAll ? keptGradients(sizes, sharding) : trained), optimizer },
+    ...{ reference: reference.most, activations: most('activations'), live: most('live'), tensors },
     resident: fixed + bytesOf(copies) + (1 + runtime.share) * tensors,
   };
 }
@@ -112,27 +113,21 @@ function mostOf(moments: readonly Moment[]): number {
   return bytesOf(Math.max(...moments.map(({ gradients, activations, live }) => gradients + activations + live)));
 }
 
-/** What executables make inside: a few matrices of logits, whole or of a chunk, and a block that bfloat16 is widened to. */
-function scratchNumbers(shapes: Shapes, workload: Workload, mechanism: Mechanism): number {
-  const scores = countRows(workload).targets * shapes.vocabularySize;
-  const isWhole = mechanism.trains === 'all' && scores <= keptScores;
-  const isWidened = mechanism.baseBytes === 2 || mechanism.referenceBytes === 2;
-  const logits = runtime.logits * (isWhole ? scores : Math.min(scores, chunkScores));
-  return logits + (isWidened ? Math.max(...shapes.blocks.map(({ parameters }) => parameters)) : 0);
+/** Of another model values are on their way, and no gradients. */
+function copiedNumbers(shapes: Shapes, referenceShapes: Shapes, sharding: Sharding): number {
+  const own = gatheredOf([shapes.largest], sharding) * runtime.copies;
+  const other = gatheredOf([referenceShapes.largest], sharding) * (runtime.copies / 2);
+  return sharding.stage === 3 ? Math.max(own, other) : own;
 }
 
-/** With stages 1 and 2 a clone is whole beside a view of the part, as the policy is, and another model is whole only. */
-function referenceBytes(
-  shapes: Shapes,
-  { reference, referenceBytes: each, trains }: Mechanism,
-  sharding: Sharding,
-  adapters: number,
-): number {
-  const own: Sharding = sharding.stage === 3 ? sharding : { ...sharding, ranks: 1 };
-  const sizes = parameterSizes(shapes);
-  const resident = sharding.stage === 3 ? 0 : gatheredOf(sizes, sharding);
-  if (reference === 'clone') return (trains === 'all' ? sharesOf(sizes, sharding) + resident : adapters) * each;
-  if (reference === 'reload-memory') return sharesOf(sizes, own) * each;
-  if (reference === 'reload-disk') return Math.max(...shapes.blocks.map(({ sizes }) => sharesOf(sizes, own))) * 4;
-  return reference === 'adapter-snapshot' ? 4 * adapters : 0;
+/** What executables make inside: a few matrices of logits, whole or of a chunk, and a block that bfloat16 is widened to. */
+function scratchNumbers(shapes: Shapes, workload: Workload, mechanism: Mechanism, referenceShapes: Shapes): number {
+  const scores = countRows(workload).targets * shapes.vocabularySize;
+  const isWhole = mechanism.trains === 'all' && scores <= keptScores;
+  const logits = runtime.logits * (isWhole ? scores : Math.min(scores, chunkScores));
+  const widened = [
+    ...(mechanism.baseBytes === 2 ? shapes.blocks : []),
+    ...(mechanism.referenceBytes === 2 ? referenceShapes.blocks : []),
+  ];
+  return logits + Math.max(0, ...widened.map(({ parameters }) => parameters));
 }

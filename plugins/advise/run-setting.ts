@@ -1,8 +1,10 @@
-import { divergenceNames, type PassRequest, type Reference, type Run } from 'mooring';
+import path from 'node:path';
+import { divergenceNames, type Models, type PassRequest, type Reference, type Run } from 'mooring';
 import type { Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import type { Setting } from './predict-memory.ts';
 import type { Demands } from './refusal.ts';
+import { type Shapes, shapesOf } from './shapes.ts';
 import { shardingDefaults } from './sharding.ts';
 import { widestRows } from './workload.ts';
 
@@ -13,11 +15,13 @@ const sampledBatches = 64;
 
 /**
  * What a run is about to do, as predictions take it: from its plugins with their options, and its first batches. Several
- * where rows of some batches fork and those of others do not: the run has steps of each.
+ * where rows of some batches fork and those of others do not: the run has steps of each. Throws ADVISE_NOT_A_DECODER of a
+ * reloaded reference.
  */
 export async function settingsOfRun(
   run: Run,
   reference: Pick<Reference, 'kind'> | undefined,
+  models: Models | undefined,
   isNative: boolean,
 ): Promise<Setting[]> {
   const fields = run.fields();
@@ -38,6 +42,7 @@ export async function settingsOfRun(
     },
     isMixed: alpha !== undefined && alpha !== 1,
     ...demandsOf(fields, passes),
+    referenceShapes: otherShapes(run, fields, models),
   };
   return widestRows(passes.map(({ rows }) => rows)).map((workload): Setting => ({ ...setting, workload }));
 }
@@ -78,6 +83,13 @@ function demandsOf(fields: Fields, passes: readonly PassRequest[]): Omit<Demands
     isAdapterTrained: startsTrained(fields) && fields['peft-lora.allowRawBase'] !== 'true',
     isCompared: passes.some(isCompared),
   };
+}
+
+/** Of a reloaded reference that is not the policy's own folder. */
+function otherShapes(run: Run, fields: Fields, models: Models | undefined): Shapes | undefined {
+  const folder = run.folders()[fields['ref-reload.model'] ?? ''];
+  if (folder === undefined || folder === path.resolve(run.config.model)) return undefined;
+  return models && shapesOf(models.open(folder));
 }
 
 async function samplePasses(run: Run): Promise<PassRequest[]> {

@@ -7,6 +7,7 @@ import { dpo } from 'mooring/plugins/dpo';
 import { klPenalty } from 'mooring/plugins/kl-penalty';
 import { peftLora } from 'mooring/plugins/peft-lora';
 import { refClone } from 'mooring/plugins/ref-clone';
+import { refReload } from 'mooring/plugins/ref-reload';
 import { syncRefModel } from 'mooring/plugins/sync-ref-model';
 import { mechanisms } from '../../../plugins/advise/mechanisms.ts';
 import { predictMemory } from '../../../plugins/advise/predict-memory.ts';
@@ -16,7 +17,9 @@ import { plugin, quiet } from '../../core/support.ts';
 import { configs, readShapes, setting } from './support.ts';
 
 const model = path.join(configs, 'llama-2-7b'); // config.json, and no weights
+const larger = path.join(configs, 'llama-2-70b');
 const pairs = { pairs: 2, promptTokens: 8, completionTokens: 16 };
+const seven = 25.1; // GiB of llama-2-7b
 
 /** What a run under a budget fails with. */
 function failureOf(memory: string, ...plugins: Plugin[]): Promise<MooringError> {
@@ -28,9 +31,13 @@ function failureOf(memory: string, ...plugins: Plugin[]): Promise<MooringError> 
   );
 }
 
-/** The GiB that a refusal says a run would hold. */
-function neededIn({ message }: MooringError): number {
-  return Number(/would hold ([0-9.]+) GiB/.exec(message)?.[1]);
+/** The bytes that a refusal names, in GiB: all, and those of the reference. */
+function bytesIn({ message }: MooringError): { needed: number; reference: number } {
+  const sizeAfter = (words: string) => {
+    const [, size = '0', unit] = new RegExp(`${words} ([0-9.]+) ([KMGT])iB`).exec(message) ?? [];
+    return Number(size) * 2 ** (10 * 'KMGT'.indexOf(unit ?? 'G') - 20);
+  };
+  return { needed: sizeAfter('would hold'), reference: sizeAfter('reference') };
 }
 
 /** The mechanisms that a refusal offers. */
@@ -59,6 +66,18 @@ test('a budget that is enough lets the run go on, to its weights', async () => {
   expect((await failureOf('900GiB', refClone())).code).not.toMatch(/^ADVISE/);
 });
 
+test('a reloaded model of another size is counted at its own, and the policy at its own', async () => {
+  const own = bytesIn(await failureOf('10GiB', refReload({ model })));
+  const other = bytesIn(await failureOf('10GiB', refReload({ model: larger })));
+  const packed = bytesIn(await failureOf('10GiB', refReload({ model: larger, storage: 'bfloat16' })));
+  const fromDisk = bytesIn(await failureOf('10GiB', refReload({ model: larger, offload: 'disk' })));
+  expect(own.reference).toBe(seven);
+  expect(other.reference).toBe(257);
+  expect(packed.reference).toBe(128);
+  expect(fromDisk.reference).toBeCloseTo(3.19, 1);
+  expect((other.needed - own.needed) / 1.12).toBeCloseTo(257 - seven, -1);
+});
+
 const sequences = (time: number) =>
   Array.from({ length: 4 }, () => ({ ids: Array.from({ length: time }, () => 1), completionStart: time / 2 }));
 const apart = (time: number) => packRows(sequences(time));
@@ -71,7 +90,7 @@ test.each([
     const batches = plugin('batches', ({ hooks }) =>
       hooks.batch.tap((batch, { position }) => ({ ...batch, rows: rowsOf(position) })),
     );
-    return neededIn(await failureOf('10GiB', refClone(), batches));
+    return bytesIn(await failureOf('10GiB', refClone(), batches)).needed;
   };
   const heaviest = await neededBy(() => heavy);
   expect(heaviest).toBeGreaterThan(await neededBy(() => light));
@@ -80,6 +99,7 @@ test.each([
 });
 
 test.each([
+  ['another model', '130GiB', refClone(), [refReload({ model: larger })], /reload/],
   ['a reference that moves', '130GiB', refClone(), [refClone(), syncRefModel({})], /clone|snapshot/],
   ['the exact KL', '130GiB', refClone(), [refClone(), klPenalty({ beta: 0.1 })], /^(?!.*cached)/],
   ['a trained adapter', '20GiB', peftLora({}), [peftLora({ adapter: 'trained' })], /^(?!.*adapters off)/],

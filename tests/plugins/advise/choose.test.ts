@@ -65,6 +65,10 @@ test('another reference: only reloading has one, and not with another vocabulary
   const memory = 1024 * GiB;
   const fitting = advise(question(shapes, { memory, referenceShapes: await same }));
   expect(fitting.choice.name).toBe('full, reload');
+  const loaded = fitting.assessments.find(({ mechanism }) => mechanism.name === 'full, reload');
+  // 8 operations for a weight and token are 2 for a reference of the same size, and there it is ten times as large
+  expect(loaded?.time).toBeCloseTo((6 + 2 * (68.98 / 6.74)) / 8, 0);
+  expect((loaded?.bytes.reference as number) / GiB).toBeCloseTo((4 * 68.98e9) / GiB, 0);
   const refused = advise(question(shapes, { memory, referenceShapes: await other }));
   expect(refused.choice).toMatchObject({ name: undefined, leastRanks: undefined });
   const reload = refused.assessments.find(({ mechanism }) => mechanism.name === 'full, reload');

@@ -126,6 +126,16 @@ test('by hand: while a layer runs it and the next are whole, of which only what 
   expect(live({ persistenceThreshold: 0, prefetchBucketSize: 0, maxLiveParameters: 10 })).toBe(4 * (404 + 10));
 });
 
+test('by hand: a reloaded model is gathered at its own size, and keeps what stays beside what the policy keeps', () => {
+  const shapes = decoder({ layers: 2, hidden: 4, vocabulary: 100 });
+  const referenceShapes = decoder({ layers: 2, hidden: 8, vocabulary: 100 });
+  const sharding = { persistenceThreshold: 0, maxLiveParameters: 10 };
+  const packed = { ...mechanism('ZeRO-3, reload from disk'), reference: 'reload-memory', referenceBytes: 2 } as const;
+  const { live } = predictMemory(shapes, setting({ mechanism: packed, ranks: 2, sharding, referenceShapes }));
+  // two layers of 4 of 8 x 8, 3 of 8 x 24, 2 norms of 8, which is more than one and the head
+  expect(live).toBe(2 * (2 * (4 * 64 + 3 * 192 + 2 * 8) + 10) + 4 * 10);
+});
+
 test('the peak is at least what lasts through a step, and at most the sum of the parts with what they copy', () => {
   fc.assert(
     fc.property(sizes, unsharded, (of, given) => {
