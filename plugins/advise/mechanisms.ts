@@ -1,3 +1,6 @@
+/** Where a reference's parameters are. */
+export type ReferenceKind = 'clone' | 'reload-memory' | 'reload-disk' | 'adapters-off' | 'adapter-snapshot';
+
 /** How a policy is trained and what it is compared with. */
 export interface Mechanism {
   readonly name: string;
@@ -7,7 +10,9 @@ export interface Mechanism {
   readonly trains: 'all' | 'adapters';
   /** Bytes that a number of a frozen base takes; what is trained always takes 4. */
   readonly baseBytes: 2 | 4;
-  readonly reference: 'clone' | 'reload-memory' | 'reload-disk' | 'cached' | 'adapters-off' | 'adapter-snapshot';
+  readonly reference: ReferenceKind | 'cached';
+  /** Of a cached one, the reference beneath, which is scored before the first step and then let go. */
+  readonly over?: ReferenceKind;
   /** Bytes that a number of the reference takes. */
   readonly referenceBytes: 2 | 4;
   /** What is split among ranks: 0 nothing, 1 the optimizer's state, 2 gradients too, 3 parameters and references too. */
@@ -59,7 +64,7 @@ export const mechanisms: readonly Mechanism[] = [
     refuses: vocabulary,
   },
   { ...full, name: 'full, reload from disk', plugins: fromDisk, reference: 'reload-disk', refuses: vocabulary },
-  { ...full, name: 'full, cached', plugins: cache, reference: 'cached', refuses: fixed },
+  { ...full, name: 'full, cached', plugins: cache, reference: 'cached', over: 'clone', refuses: fixed },
   { ...adapter, name: 'LoRA, adapters off', plugins: lora({}), reference: 'adapters-off', refuses: trained },
   {
     ...adapter,
@@ -89,7 +94,7 @@ export const mechanisms: readonly Mechanism[] = [
     name: 'LoRA, cached',
     plugins: { ...lora({ reference: 'none' }), ...cache },
     reference: 'cached',
-
+    over: 'clone',
     refuses: fixed,
   },
   { ...sharded, name: 'ZeRO-3, clone', plugins: { ...shard, ...clone }, reference: 'clone', refuses: anything },

@@ -2,7 +2,7 @@ import { adapterNumbers, adapterShare } from './adapters.ts';
 import { chunkScores, type Kept, keepsInputOnly, keptNumbers, keptScores, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import { keptGradients, type Moment, momentsOf, type Stepping } from './moments.ts';
-import { modelOf, referenceMemory } from './reference-memory.ts';
+import { askedOf, modelOf, referenceMemory } from './reference-memory.ts';
 import type { Demands } from './refusal.ts';
 import type { Shapes } from './shapes.ts';
 import { gatheredOf, parameterSizes, type Sharding, shardingDefaults, sharesOf } from './sharding.ts';
@@ -16,6 +16,7 @@ export interface MemoryPrediction {
   readonly weights: number;
   readonly gradients: number;
   readonly optimizer: number;
+  /** Of what it is while it is most: one that is cached goes before the first step. */
   readonly reference: number;
   /** What forward passes keep, what flows between blocks, and the head's logits. */
   readonly activations: number;
@@ -72,18 +73,26 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
   const stepping: Stepping = {
     ...{ mechanism, workload, running, sharding, kept, trained },
     adapters: isAll ? 0 : adapterNumbers(shapes, adapterRank),
-    referenceShapes,
+    // from a cache it is read, and no model runs
+    referenceShapes: mechanism.reference === 'cached' ? shapes : referenceShapes,
     isMixed,
   };
   const moments = momentsOf(shapes, stepping);
   const withInput = keepsInputOnly(running) ? kept : withInputs(shapes, workload, kept);
   const first = momentsOf(shapes, { ...stepping, kept: withInput });
+  const nothing = { layers: kept.layers.map(() => 0), head: 0 };
+  const ahead = momentsOf(shapes, { ...stepping, mechanism: askedOf(mechanism), referenceShapes, kept: nothing }).slice(
+    0,
+    1,
+  );
+
   // in the first step the optimizer has nothing yet
   const tensors = Math.max(
+    weights + reference.ahead + mostOf(ahead),
     weights + reference.first + mostOf(first.slice(0, -3)),
     weights + reference.later + optimizer + mostOf(moments),
   );
-  const all = [...moments, ...first];
+  const all = [...moments, ...first, ...ahead];
   const most = (part: keyof Moment) => bytesOf(Math.max(...all.map((moment) => moment[part])));
   const fixed = running.isCompiled
     ? runtime.bytes + bytesOf(scratchNumbers(shapes, workload, mechanism, referenceShapes))

@@ -6,14 +6,22 @@ import { gatheredOf, parameterSizes, type Sharding, sharesOf } from './sharding.
 export interface ReferenceMemory {
   /** As many as they become. */
   readonly most: number;
+  /** Before the first step, while a cache asks it for all that the run will. */
+  readonly ahead: number;
   /** In the first step, in which a clone shares the policy's buffers. */
   readonly first: number;
   readonly later: number;
 }
 
+/** The mechanism while its reference is asked: under a cache, that of the reference beneath. */
+export function askedOf(mechanism: Mechanism): Mechanism {
+  const { reference, over = 'clone' } = mechanism;
+  return reference === 'cached' ? { ...mechanism, reference: over } : mechanism;
+}
+
 /** The model that the reference runs: only reloading has another than the policy. */
 export function modelOf(mechanism: Mechanism, shapes: Shapes, referenceShapes: Shapes | undefined): Shapes {
-  return mechanism.reference.startsWith('reload') ? (referenceShapes ?? shapes) : shapes;
+  return askedOf(mechanism).reference.startsWith('reload') ? (referenceShapes ?? shapes) : shapes;
 }
 
 /** Numbers of the largest block that is read from disk. */
@@ -28,11 +36,14 @@ export function referenceMemory(
   sharding: Sharding,
   trained: number,
 ): ReferenceMemory {
-  const own = ownBytes(mechanism, model, sharding, trained);
+  const asked = askedOf(mechanism);
+  const own = ownBytes(asked, model, sharding, trained);
   const isShared =
-    mechanism.reference === 'adapter-snapshot' || (mechanism.reference === 'clone' && mechanism.referenceBytes === 4);
-  const isFromDisk = mechanism.reference === 'reload-disk';
-  return { most: own, first: isShared || isFromDisk ? 0 : own, later: isFromDisk ? 0 : own };
+    asked.reference === 'adapter-snapshot' || (asked.reference === 'clone' && asked.referenceBytes === 4);
+  const isFromDisk = asked.reference === 'reload-disk';
+  const ahead = isShared || isFromDisk ? 0 : own;
+  if (mechanism.reference === 'cached') return { most: isShared ? 0 : own, ahead, first: 0, later: 0 };
+  return { most: own, ahead, first: ahead, later: isFromDisk ? 0 : own };
 }
 
 /** With stages 1 and 2 a clone is whole beside a view of the part, as the policy is, and another model is whole only. */

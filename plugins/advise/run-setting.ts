@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { divergenceNames, type Models, type PassRequest, type Reference, type Run } from 'mooring';
 import type { Running } from './kept.ts';
-import type { Mechanism } from './mechanisms.ts';
+import type { Mechanism, ReferenceKind } from './mechanisms.ts';
 import type { Setting } from './predict-memory.ts';
 import type { Demands } from './refusal.ts';
 import { type Shapes, shapesOf } from './shapes.ts';
@@ -20,7 +20,7 @@ const sampledBatches = 64;
  */
 export async function settingsOfRun(
   run: Run,
-  reference: Pick<Reference, 'kind'> | undefined,
+  reference: Pick<Reference, 'kind' | 'over'> | undefined,
   models: Models | undefined,
   isNative: boolean,
 ): Promise<Setting[]> {
@@ -31,7 +31,7 @@ export async function settingsOfRun(
   const passes = await samplePasses(run);
   const alpha = option('sync-ref-model.mixupAlpha');
   const setting: Omit<Setting, 'workload'> = {
-    mechanism: mechanismOf(fields, reference?.kind),
+    mechanism: mechanismOf(fields, reference),
     running,
     ranks: run.ranks,
     adapterRank: option('peft-lora.r') ?? 8,
@@ -47,8 +47,8 @@ export async function settingsOfRun(
   return widestRows(passes.map(({ rows }) => rows)).map((workload): Setting => ({ ...setting, workload }));
 }
 
-/** Whether a pair of options and a kind of reference is one of the mechanisms, or something between two of them. */
-export function mechanismOf(fields: Fields, kind: string | undefined): Mechanism {
+/** Whether options and the reference's kind are one of the mechanisms, or something between two of them. */
+export function mechanismOf(fields: Fields, reference: Pick<Reference, 'kind' | 'over'> | undefined): Mechanism {
   const has = pluginsIn(fields);
   const isAdapter = has('peft-lora');
   const isPacked = [fields['ref-clone.storage'], fields['ref-reload.storage']].includes('bfloat16');
@@ -57,17 +57,32 @@ export function mechanismOf(fields: Fields, kind: string | undefined): Mechanism
     plugins: {},
     trains: isAdapter ? 'adapters' : 'all',
     baseBytes: isAdapter && fields['peft-lora.storage'] === 'bfloat16' ? 2 : 4,
-    reference: referenceOf(fields, kind),
+    ...referenceOf(fields, reference),
     referenceBytes: isPacked ? 2 : 4,
     stage: has('zero3-shard') ? (({ '1': 1, '2': 2 } as const)[fields['zero3-shard.stage'] ?? ''] ?? 3) : 0,
     refuses: 'Nothing.',
   };
 }
 
-function referenceOf(fields: Fields, kind: string | undefined): Mechanism['reference'] {
-  if (kind === 'clone' || kind === 'adapters-off' || kind === 'adapter-snapshot') return kind;
+/** One that is cached as it comes stays beside its cache; one that is scored ahead is let go. */
+function referenceOf(
+  fields: Fields,
+  reference: Pick<Reference, 'kind' | 'over'> | undefined,
+): Pick<Mechanism, 'reference' | 'over'> {
+  const over = kindOf(fields, reference?.over ?? reference?.kind);
+  const isLetGo = reference?.kind === 'cached' && fields['ref-cache.compute'] !== 'as-they-come';
+  return isLetGo || over === undefined ? { reference: 'cached', over: over ?? 'clone' } : { reference: over };
+}
+
+/** An adapter's reference is decided on when its weights are there: what it will be is said by options. */
+function kindOf(fields: Fields, kind: string | undefined): ReferenceKind | undefined {
   if (kind === 'reload') return fields['ref-reload.offload'] === 'disk' ? 'reload-disk' : 'reload-memory';
-  return 'cached';
+  if (kind === 'adapters-off' || kind === 'adapter-snapshot') {
+    const { 'peft-lora.reference': asked = 'auto' } = fields;
+    const isSnapshot = asked === 'adapter-snapshot' || (asked === 'auto' && startsTrained(fields));
+    return isSnapshot ? 'adapter-snapshot' : 'adapters-off';
+  }
+  return kind === 'clone' || kind === 'the starting policy' ? 'clone' : undefined;
 }
 
 /** Whether the adapter may be trained already: one of a folder is taken to be. */

@@ -6,6 +6,7 @@ import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
 import { klPenalty } from 'mooring/plugins/kl-penalty';
 import { peftLora } from 'mooring/plugins/peft-lora';
+import { refCache } from 'mooring/plugins/ref-cache';
 import { refClone } from 'mooring/plugins/ref-clone';
 import { refReload } from 'mooring/plugins/ref-reload';
 import { syncRefModel } from 'mooring/plugins/sync-ref-model';
@@ -20,6 +21,7 @@ const model = path.join(configs, 'llama-2-7b'); // config.json, and no weights
 const larger = path.join(configs, 'llama-2-70b');
 const pairs = { pairs: 2, promptTokens: 8, completionTokens: 16 };
 const seven = 25.1; // GiB of llama-2-7b
+const directory = path.join(configs, 'no-cache');
 
 /** What a run under a budget fails with. */
 function failureOf(memory: string, ...plugins: Plugin[]): Promise<MooringError> {
@@ -76,6 +78,35 @@ test('a reloaded model of another size is counted at its own, and the policy at 
   expect(packed.reference).toBe(128);
   expect(fromDisk.reference).toBeCloseTo(3.19, 1);
   expect((other.needed - own.needed) / 1.12).toBeCloseTo(257 - seven, -1);
+});
+
+test.each([
+  ['over a clone, which shares the policy until it goes', [refClone()], 0],
+  ['over nothing, which is a clone', [], 0],
+  ['over a clone in bfloat16, until it goes', [refClone({ storage: 'bfloat16' })], seven / 2],
+  ['over a reloaded model, until it goes', [refReload({ model: larger })], 257],
+])('a cache that is scored ahead, %s', async (_, beneath, reference) => {
+  const told = await failureOf('10GiB', ...beneath, refCache({ directory }));
+  expect(bytesIn(told).reference).toBeCloseTo(reference, 0);
+  // the policy trains in 114 GiB, the reference gone; 257 GiB and the policy are more, before it does
+  expect(bytesIn(told).needed).toBeCloseTo(reference === 257 ? 1.12 * (257 + seven) : 114, -1);
+});
+
+test.each([
+  ['a clone', [refClone()], seven],
+  ['nothing, which is a clone', [], seven],
+  ['a reloaded model', [refReload({ model: larger })], 257],
+])('a cache that is filled as batches come stays over %s', async (_, beneath, reference) => {
+  const told = await failureOf('10GiB', ...beneath, refCache({ directory, compute: 'as-they-come' }));
+  expect(bytesIn(told)).toMatchObject({ reference, needed: expect.closeTo(1.12 * (reference + 4 * seven), -1) });
+});
+
+test.each([
+  ['adapters-off', 0],
+  ['adapter-snapshot', 0.0745],
+] as const)('the reference %s of an adapter is counted, before it is decided on', async (reference, gibibytes) => {
+  const told = await failureOf('10GiB', peftLora({ reference }));
+  expect(bytesIn(told).reference).toBeCloseTo(gibibytes, 3);
 });
 
 const sequences = (time: number) =>
@@ -135,5 +166,5 @@ test.each([
   ['ZeRO-1, clone', { plugins: plugins('zero3-shard', 'ref-clone'), 'zero3-shard.stage': '1' }, 'clone'],
 ])('"%s" is read off a run', (name, fields, kind) => {
   const told = mechanisms.find((each) => each.name === name);
-  expect(mechanismOf(fields, kind)).toEqual({ ...told, name: 'this run', plugins: {}, refuses: 'Nothing.' });
+  expect(mechanismOf(fields, { kind })).toEqual({ ...told, name: 'this run', plugins: {}, refuses: 'Nothing.' });
 });
