@@ -24,7 +24,8 @@ export interface Stepping {
   readonly sharding: Sharding;
   /** The model that the reference runs. */
   readonly referenceShapes: Shapes;
-  readonly isMixed: boolean;
+  /** Numbers that sync-ref-model holds while it moves the reference. */
+  readonly moving: number;
   readonly kept: Kept;
   /** Numbers that are trained, of which this rank keeps gradients and moments. */
   readonly trained: number;
@@ -36,7 +37,7 @@ const largeProduct = 2 ** 21;
 
 /** The moments when a step may hold most: those of passes first, and at last three that the first step does not have. */
 export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
-  const { mechanism, workload, running, sharding, referenceShapes, isMixed, kept, trained, adapters } = stepping;
+  const { mechanism, workload, running, sharding, referenceShapes, moving, kept, trained, adapters } = stepping;
   const { vocabularySize, sizes, blocks, isTied, largest } = shapes;
   const { tokens, targets } = countRows(workload);
   const flowing = tokens * sizes.hidden;
@@ -80,10 +81,10 @@ export function momentsOf(shapes: Shapes, stepping: Stepping): Moment[] {
     },
     // the optimizer: one parameter at a time is scaled
     { gradients: trained + (isAll ? shareOf(largest, sharding) : 0), activations: 0, live: live.lasting },
-    // after it: a reference is mixed, or the policy of stages 1 and 2 gathered again, each block beside what it was
+    // after it: a reference is moved, or the policy of stages 1 and 2 gathered again, each block beside what it was
     {
       gradients: 0,
-      activations: isMixed && isAll ? 3 * shareOf(largest, sharding) : 0,
+      activations: moving,
       live: live.lasting + live.again,
     },
   ];

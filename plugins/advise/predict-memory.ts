@@ -1,11 +1,12 @@
 import { adapterNumbers, adapterShare } from './adapters.ts';
+import type { AverageCopies } from './average.ts';
 import { chunkScores, type Kept, keepsInputOnly, keptNumbers, keptScores, type Running } from './kept.ts';
 import type { Mechanism } from './mechanisms.ts';
 import { keptGradients, type Moment, momentsOf, type Stepping } from './moments.ts';
 import { askedOf, modelOf, referenceMemory } from './reference-memory.ts';
 import type { Demands } from './refusal.ts';
 import type { Shapes } from './shapes.ts';
-import { gatheredOf, parameterSizes, type Sharding, shardingDefaults, sharesOf } from './sharding.ts';
+import { gatheredOf, parameterSizes, type Sharding, shardingDefaults, shareOf, sharesOf } from './sharding.ts';
 import { countRows, type Workload } from './workload.ts';
 
 /**
@@ -16,7 +17,7 @@ export interface MemoryPrediction {
   readonly weights: number;
   readonly gradients: number;
   readonly optimizer: number;
-  /** Of what it is while it is most: one that is cached goes before the first step. */
+  /** Of what it is while it is most: also of the average that it becomes; one that is cached goes before the first step. */
   readonly reference: number;
   /** What forward passes keep, what flows between blocks, and the head's logits. */
   readonly activations: number;
@@ -40,6 +41,8 @@ export interface Setting extends Demands {
   readonly sharding?: Partial<Omit<Sharding, 'stage' | 'ranks'>> | undefined;
   /** Whether sync-ref-model mixes the reference after a step: the softly moved copy is made beside it. */
   readonly isMixed?: boolean;
+  /** What sync-ref-model keeps of an average that the reference becomes. */
+  readonly average?: AverageCopies | undefined;
 }
 
 /**
@@ -54,7 +57,7 @@ const bytesOf = (numbers: number) => 4 * numbers;
 
 /** Predicts the bytes of the rank that holds most, from shapes alone. */
 export function predictMemory(shapes: Shapes, setting: Setting): MemoryPrediction {
-  const { mechanism, running, adapterRank, isMixed = false } = setting;
+  const { mechanism, running, adapterRank, average } = setting;
   const sharding = shardingOf(setting);
   const workload = { ...setting.workload, pairs: Math.ceil(setting.workload.pairs / sharding.ranks) };
   const isAll = mechanism.trains === 'all';
@@ -68,14 +71,14 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
   const weights = (base + resident) * (isAll ? 4 : mechanism.baseBytes) + bytesOf(adapters);
   const optimizer = 2 * bytesOf(trained);
   const referenceShapes = modelOf(mechanism, shapes, setting.referenceShapes);
-  const reference = referenceMemory(mechanism, referenceShapes, sharding, trained);
+  const reference = referenceMemory(mechanism, referenceShapes, sharding, trained, average);
   const kept = keptNumbers(shapes, workload, running, { isHeadTrained: isAll, adapterRank: isAll ? 0 : adapterRank });
   const stepping: Stepping = {
     ...{ mechanism, workload, running, sharding, kept, trained },
     adapters: isAll ? 0 : adapterNumbers(shapes, adapterRank),
     // from a cache it is read, and no model runs
     referenceShapes: mechanism.reference === 'cached' ? shapes : referenceShapes,
-    isMixed,
+    moving: movingNumbers(setting, trained, isAll ? sizes.map((numbers) => shareOf(numbers, sharding)) : []),
   };
   const moments = momentsOf(shapes, stepping);
   const withInput = keepsInputOnly(running) ? kept : withInputs(shapes, workload, kept);
@@ -103,6 +106,21 @@ export function predictMemory(shapes: Shapes, setting: Setting): MemoryPredictio
     ...{ reference: reference.most, activations: most('activations'), live: most('live'), tensors },
     resident: fixed + bytesOf(copies) + (1 + runtime.share) * tensors,
   };
+}
+
+/**
+ * What sync-ref-model holds while it moves the reference, one part after another: what mixing makes of one, or what
+ * averaging does, beside three copies of all that was averaged before, whatever is kept later.
+ */
+function movingNumbers({ mechanism, isMixed = false, average }: Setting, trained: number, parts: readonly number[]) {
+  if (average?.isUpdated !== true) return isMixed ? 3 * Math.max(0, ...parts) : 0;
+  const more = 3 - (mechanism.referenceBytes === 2 ? average.besidePacked : average.besideWhole);
+  let averaged = 0;
+  const beside = parts.map((part) => {
+    averaged += part;
+    return more * (averaged - part) + 6 * part;
+  });
+  return Math.max(more * trained, ...beside);
 }
 
 function shardingOf({ mechanism: { stage }, ranks, sharding }: Setting): Sharding {

@@ -1,3 +1,4 @@
+import type { AverageCopies } from './average.ts';
 import type { Mechanism } from './mechanisms.ts';
 import type { Shapes } from './shapes.ts';
 import { gatheredOf, parameterSizes, type Sharding, sharesOf } from './sharding.ts';
@@ -35,15 +36,17 @@ export function referenceMemory(
   model: Shapes,
   sharding: Sharding,
   trained: number,
+  average: AverageCopies | undefined,
 ): ReferenceMemory {
   const asked = askedOf(mechanism);
   const own = ownBytes(asked, model, sharding, trained);
-  const isShared =
-    asked.reference === 'adapter-snapshot' || (asked.reference === 'clone' && asked.referenceBytes === 4);
+  const isPacked = asked.referenceBytes === 2;
+  const isShared = asked.reference === 'adapter-snapshot' || (asked.reference === 'clone' && !isPacked);
   const isFromDisk = asked.reference === 'reload-disk';
   const ahead = isShared || isFromDisk ? 0 : own;
   if (mechanism.reference === 'cached') return { most: isShared ? 0 : own, ahead, first: 0, later: 0 };
-  return { most: own, ahead, first: ahead, later: isFromDisk ? 0 : own };
+  const copies = average === undefined ? 0 : 4 * trained * average[isPacked ? 'besidePacked' : 'besideWhole'];
+  return { most: own + copies, ahead, first: ahead, later: (isFromDisk ? 0 : own) + copies };
 }
 
 /** With stages 1 and 2 a clone is whole beside a view of the part, as the policy is, and another model is whole only. */

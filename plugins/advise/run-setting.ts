@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { divergenceNames, type Models, type PassRequest, type Reference, type Run } from 'mooring';
+import { type AverageCopies, averageCopies } from './average.ts';
 import type { Running } from './kept.ts';
 import type { Mechanism, ReferenceKind } from './mechanisms.ts';
 import type { Setting } from './predict-memory.ts';
@@ -30,6 +31,7 @@ export async function settingsOfRun(
   const option = numbersIn(fields);
   const passes = await samplePasses(run);
   const alpha = option('sync-ref-model.mixupAlpha');
+  const average = averageOf(fields, run.steps);
   const setting: Omit<Setting, 'workload'> = {
     mechanism: mechanismOf(fields, reference),
     running,
@@ -40,7 +42,8 @@ export async function settingsOfRun(
       prefetchBucketSize: option('zero3-shard.prefetchBucketSize') ?? shardingDefaults.prefetchBucketSize,
       maxLiveParameters: option('zero3-shard.maxLiveParameters') ?? shardingDefaults.maxLiveParameters,
     },
-    isMixed: alpha !== undefined && alpha !== 1,
+    isMixed: average === undefined && alpha !== undefined && alpha !== 1,
+    average,
     ...demandsOf(fields, passes),
     referenceShapes: otherShapes(run, fields, models),
   };
@@ -98,6 +101,19 @@ function demandsOf(fields: Fields, passes: readonly PassRequest[]): Omit<Demands
     isAdapterTrained: startsTrained(fields) && fields['peft-lora.allowRawBase'] !== 'true',
     isCompared: passes.some(isCompared),
   };
+}
+
+function averageOf(fields: Fields, steps: number): AverageCopies | undefined {
+  const option = numbersIn(fields);
+  const updateEverySteps = option('sync-ref-model.bema.everySteps');
+  if (updateEverySteps === undefined) return undefined;
+  const options = {
+    everySteps: option('sync-ref-model.everySteps') ?? updateEverySteps,
+    updateEverySteps,
+    updateAfter: option('sync-ref-model.bema.updateAfter') ?? 0,
+    refModelUpdateAfter: option('sync-ref-model.bema.refModelUpdateAfter') ?? 0,
+  };
+  return averageCopies(options, steps);
 }
 
 /** Of a reloaded reference that is not the policy's own folder. */

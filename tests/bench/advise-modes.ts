@@ -27,6 +27,7 @@ const eager = { isCompiled: false, recompute: 'none' } as const;
 const recomputed = { isCompiled: true, recompute: 'block' } as const;
 const cached = () => [refCache({ directory: emptyFolder() })];
 const mixed = () => [refClone(), syncRefModel({ everySteps: 1, mixupAlpha: 0.6 })];
+const averaged = () => [refClone(), syncRefModel({ everySteps: 1, bema: { everySteps: 1 } })];
 const copied = () => [refClone(), syncRefModel({ everySteps: 2, mixupAlpha: 1 })];
 
 const lora = (options: object) => [peftLora({ r: 16, targetModules: 'all-linear', ...options })];
@@ -47,6 +48,11 @@ const sharded = (
 export const adviseModes: Readonly<Record<string, AdviseMode>> = {
   clone: { mechanism: 'full, clone', plugins: () => [refClone()] },
   'clone, soft sync': { mechanism: 'full, clone', plugins: mixed, setting: { isMixed: true } },
+  'clone, averaged': {
+    mechanism: 'full, clone',
+    plugins: averaged,
+    setting: { average: { besideWhole: 2, besidePacked: 3, isUpdated: true } },
+  },
   'clone, hard sync': { mechanism: 'full, clone', plugins: copied },
   'clone, rows apart': { mechanism: 'full, clone', plugins: () => [refClone()], sharesPrompts: false },
   'clone, recomputed': {

@@ -109,6 +109,15 @@ test.each([
   expect(bytesIn(told).reference).toBeCloseTo(gibibytes, 3);
 });
 
+test.each([
+  ['updated and copied to the reference after each step', { everySteps: 1 }, 3 * seven],
+  ['updated after each step, and copied after each second', { everySteps: 2 }, 4 * seven],
+  ['never updated in so few steps', { everySteps: 1, bema: { everySteps: 6 } }, seven],
+])('the average that a reference becomes is counted: %s', async (_, options, gibibytes) => {
+  const told = await failureOf('10GiB', refClone(), syncRefModel({ bema: { everySteps: 1 }, ...options }));
+  expect(bytesIn(told).reference).toBeCloseTo(gibibytes, 0);
+});
+
 const sequences = (time: number) =>
   Array.from({ length: 4 }, () => ({ ids: Array.from({ length: time }, () => 1), completionStart: time / 2 }));
 const apart = (time: number) => packRows(sequences(time));
