@@ -2,8 +2,8 @@ import { Assembly, nameOf, type Plan } from './assembly.ts';
 import { checkpointsFolder, findCheckpoint } from './checkpoint/find-checkpoint.ts';
 import { fieldsOf, foldersOf } from './checkpoint/identity.ts';
 import { saveState } from './checkpoint/save-state.ts';
-import { gatherTexts } from './collectives/gather-texts.ts';
 import { refuseRepeated } from './collectives/refuse-repeated.ts';
+import { announced } from './collectives/together.ts';
 import { comingPasses } from './coming-passes.ts';
 import { type RunConfig, type RunInput, runSchema } from './config.ts';
 import { coreServices } from './defaults.ts';
@@ -207,12 +207,10 @@ export class Trainer {
 
   /** Sweeps the output and finds the checkpoint to go on from: the first rank does it for all, which may share the disk. */
   private async findBeginning(collectives: Collectives, resume: boolean | string): Promise<string | undefined> {
-    const find = async () => {
+    const found = await announced(collectives, 'the checkpoint to go on from', async () => {
       await this.sweepOutput();
-      return findCheckpoint(resume, this.config.output, this.log);
-    };
-    const own = collectives.rank === 0 ? await find() : undefined;
-    const [found] = await gatherTexts(collectives, own ?? '', 'the checkpoint to go on from');
+      return (await findCheckpoint(resume, this.config.output, this.log)) ?? '';
+    });
     return found === '' ? undefined : found;
   }
 

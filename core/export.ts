@@ -19,8 +19,8 @@ export async function exportRun(
   collectives: Collectives,
 ): Promise<string[]> {
   const isFirst = collectives.rank === 0;
-  const own = isFirst ? asideName(path.join(output, '.export'), 'staging') : '';
-  const staging = await announced(collectives, own, 'the folder to export into');
+  const named = () => asideName(path.join(output, '.export'), 'staging');
+  const staging = await announced(collectives, 'the folder to export into', named);
   const written: string[] = [];
   const begin = async () => void (await mkdir(staging, { recursive: true }));
   await onFirst(collectives, 'an empty folder to export into', explaining(output, begin));
@@ -34,7 +34,7 @@ export async function exportRun(
       }
     };
     await onFirst(collectives, 'what was exported in its place', explaining(output, replace));
-    return JSON.parse(await announced(collectives, JSON.stringify(written), 'what was exported')) as string[];
+    return JSON.parse(await announced(collectives, 'what was exported', () => JSON.stringify(written))) as string[];
   } catch (cause) {
     throw explained(cause, output);
   } finally {

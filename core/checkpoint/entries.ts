@@ -65,7 +65,7 @@ export async function partEntries(
   parts: Readonly<Record<string, CheckpointPart>>,
 ): Promise<Record<string, TensorEntry[]>> {
   const own = await together(collectives, "the plugins' parts", async () => described(parts));
-  const all = JSON.parse(await announced(collectives, JSON.stringify(own), "the plugins' tensors")) as typeof own;
+  const all = JSON.parse(await announced(collectives, "the plugins' tensors", () => JSON.stringify(own))) as typeof own;
   const files: Record<string, TensorEntry[]> = {};
   for (const { part, tensor, dtype, shape, parameter } of all) {
     const value = parts[part]?.tensors?.[tensor] ?? { dtype, shape, data: () => Promise.resolve(new Float32Array()) };

@@ -51,19 +51,15 @@ function seenByAll(folder: string): FolderOfRanks {
 }
 
 function toldByFirst(folder: string, collectives: Collectives): FolderOfRanks {
-  const isFirst = collectives.rank === 0;
   return {
     folder,
-    async text(name) {
-      return announced(collectives, isFirst ? await readFile(path.join(folder, name), 'utf8') : '', name);
-    },
+    text: (name) => announced(collectives, name, () => readFile(path.join(folder, name), 'utf8')),
     async open(name) {
-      const source = isFirst ? await openIn(folder, name) : undefined;
-      const told = await announced(
-        collectives,
-        JSON.stringify(source && [...source.entries]) ?? '',
-        `what is in ${name}`,
-      );
+      let source: Safetensors | undefined;
+      const told = await announced(collectives, `what is in ${name}`, async () => {
+        source = await openIn(folder, name);
+        return source === undefined ? '' : JSON.stringify([...source.entries]);
+      });
       if (told === '') return undefined;
       const entries = new Map(JSON.parse(told) as [string, TensorEntry][]);
       return {

@@ -1,5 +1,6 @@
 import { dispose, type Tensor } from '@tensorflow/tfjs';
 import type { Range } from '../collectives/collectives.ts';
+import { together } from '../collectives/together.ts';
 import type { CheckpointPart } from '../hook-arguments.ts';
 import { isWhole } from '../parameters/part-of.ts';
 import type { Session } from '../session.ts';
@@ -47,16 +48,17 @@ export async function restoreState(session: Session): Promise<void> {
 }
 
 async function refuseAnother(session: Session, checkpoint: FolderOfRanks, state: State): Promise<void> {
-  const { run, store, log } = session;
+  const { run, store, log, collectives } = session;
   const { folder } = checkpoint;
-  const refuse = (differences: readonly string[]) => {
-    if (differences.length > 0) throw failure('CHECKPOINT_DIFFERS', { folder, differences: differences.join('; ') });
-  };
-  refuse(differencesOf(state.identity, identityOf(session)));
-  if (state.step > run.steps) refuse([`steps were more than ${state.step} and are ${run.steps}`]);
+  const refuse = (differences: readonly string[]) =>
+    together(collectives, 'whose checkpoint it is', async () => {
+      if (differences.length > 0) throw failure('CHECKPOINT_DIFFERS', { folder, differences: differences.join('; ') });
+    });
+  await refuse(differencesOf(state.identity, identityOf(session)));
+  await refuse(state.step > run.steps ? [`steps were more than ${state.step} and are ${run.steps}`] : []);
   const saved = await namesInTensorFile(checkpoint, 'policy.safetensors');
   const frozen = await frozenFingerprint(store, new Set(saved));
-  refuse(differencesOf({ 'frozen parameters': state.frozen }, { 'frozen parameters': frozen }));
+  await refuse(differencesOf({ 'frozen parameters': state.frozen }, { 'frozen parameters': frozen }));
   const modes = differencesOf(state.mode, modeOf(session));
   if (modes.length > 0)
     log.warn({ folder }, `resume: ${modes.join('; ')}: figures agree within 1e-5, not to the last bit`);

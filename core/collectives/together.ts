@@ -27,6 +27,8 @@ export async function together<Result>(
   const own = 'error' in outcome ? outcome.error : undefined;
   const error = rank === collectives.rank ? own : errorOf(rank, told[rank] as string, of, own);
   if (typeof error === 'object' && error !== null) known.add(error);
+  // who throws it first ends the others: not before they have heard of it
+  await collectives.barrier(`the end of ${of}`).catch(() => undefined);
   throw error;
 }
 
@@ -58,10 +60,18 @@ export async function onFirst(collectives: Collectives, of: string, body: () => 
   });
 }
 
-/** What the first rank says, on all. Throws RANK_FAILED. */
-export async function announced(collectives: Collectives, text: string, of: string): Promise<string> {
-  if (collectives.ranks === 1) return text;
-  const [first = ''] = await gatherTexts(collectives, collectives.rank === 0 ? text : '', of);
+/** What `say`, called on the first rank only, gives there, on all; throws on all where it failed. */
+export async function announced(
+  collectives: Collectives,
+  of: string,
+  say: () => string | Promise<string>,
+): Promise<string> {
+  let own = '';
+  await onFirst(collectives, of, async () => {
+    own = await say();
+  });
+  if (collectives.ranks === 1) return own;
+  const [first = ''] = await gatherTexts(collectives, own, of);
   return first;
 }
 

@@ -52,7 +52,7 @@ export async function writeFolderAside(
 ): Promise<void> {
   const isFirst = collectives.rank === 0;
   const name = basename(folder);
-  const temporary = await announced(collectives, isFirst ? asideName(folder, 'partial') : '', `the folder for ${name}`);
+  const temporary = await announced(collectives, `the folder for ${name}`, () => asideName(folder, 'partial'));
   try {
     await onFirst(
       collectives,

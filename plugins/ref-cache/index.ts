@@ -5,6 +5,7 @@ import {
   Driver,
   definePlugin,
   Model,
+  onFirst,
   ParameterStore,
   Reference,
   type Run,
@@ -58,13 +59,17 @@ export const refCache = definePlugin({
             ...(data.identity ?? { data: data.fingerprint }),
           };
           const digest = digestOf(identity);
-          if (collectives.rank > 0) return { folder: undefined, digest, fingerprint };
-          await settleIdentity(directory, identity);
-          folder = new CacheFolder(directory);
-          const { size, droppedBytes } = folder;
-          log.info({ directory, size, droppedBytes }, `ref-cache: ${size} sequences are known in ${directory}`);
-          if (droppedBytes > 0)
-            log.warn({ directory, droppedBytes }, `ref-cache: ${droppedBytes} bytes are of no whole record: not used`);
+          await onFirst(collectives, 'the cache of the reference', async () => {
+            await settleIdentity(directory, identity);
+            folder = new CacheFolder(directory);
+            const { size, droppedBytes } = folder;
+            log.info({ directory, size, droppedBytes }, `ref-cache: ${size} sequences are known in ${directory}`);
+            if (droppedBytes > 0)
+              log.warn(
+                { directory, droppedBytes },
+                `ref-cache: ${droppedBytes} bytes are of no whole record: not used`,
+              );
+          });
           return { folder, digest, fingerprint };
         });
         return cached;

@@ -5,6 +5,7 @@ import { expect, test } from '@jest/globals';
 import { Clock, checkpointFolder, definePlugin, type Plugin, Random, type StepRecord } from 'mooring';
 import { givenRanks, inRanks, toyRun } from 'mooring/testing';
 import { stopOnSignal } from '../../core/cli/interrupt.ts';
+import { failureOf, plugin } from './support.ts';
 
 test('reduces in the order of the ranks, and gathers what each has', async () => {
   const found = await inRanks(3, async ({ rank, allGather, reduceScatter, allReduce, broadcast }) => ({
@@ -146,5 +147,21 @@ test('the first rank finds the checkpoint that all go on from', async () => {
     return { record, passedOver: logged.filter(({ message }) => message.includes('passed over')).length };
   });
   expect(resumed).toEqual([1, 0, 0].map((passedOver) => ({ record: whole.record, passedOver })));
+  rmSync(output, { recursive: true });
+});
+
+test('a checkpoint that is not whole, or of another run, is refused on all ranks alike', async () => {
+  const output = mkdtempSync(path.join(tmpdir(), 'mooring-ranks-'));
+  const saved = checkpointFolder(output, 2);
+  const saving = plugin('saving', ({ hooks }) => hooks.trainEnd.tap(({ run }) => run.saveState(saved)));
+  await toyRun([saving], { steps: 2 }, output).trainer.train();
+  const codesOf = async (resume: string, seed: number) => {
+    const errors = await inRanks(3, (collectives) =>
+      failureOf(() => toyRun([givenRanks(collectives)], { seed }, output).trainer.train({ resume })),
+    );
+    return errors.map(({ code }) => code);
+  };
+  expect(await codesOf(path.join(output, 'absent'), 42)).toEqual(Array(3).fill('CHECKPOINT_TORN'));
+  expect(await codesOf(saved, 7)).toEqual(Array(3).fill('CHECKPOINT_DIFFERS'));
   rmSync(output, { recursive: true });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Collectives, defineErrors, MooringError } from 'mooring';
+import { type Collectives, defineErrors, MooringError, rankFailed } from 'mooring';
 import { inRanks } from 'mooring/testing';
-import { inStep, together } from '../../../core/collectives/together.ts';
+import { inStep, onFirst, together } from '../../../core/collectives/together.ts';
 
 const failure = defineErrors({
   PAPER_OUT: { fact: 'Tray {tray} is empty.', consequence: 'Nothing was printed.', remedy: 'Fill it.' },
@@ -22,6 +22,25 @@ describe('what has no collectives', () => {
     for (const error of seen) expect(error).toMatchObject({ code: 'PAPER_OUT', details: { tray: 1 } });
     expect((seen[0] as Error).message).toMatch(/^On rank 1: Tray 1 is empty\./);
     expect((seen[1] as Error).message).toMatch(/^Tray 1 is empty\./);
+  });
+
+  test('is heard of by all before the error of one can end the others', async () => {
+    let isOver = false;
+    const seen = await inRanks(2, (collectives) => {
+      // by MPI one rank may be done with a collective, and fail, before another is
+      const allGather: Collectives['allGather'] = async (own, sizes, of) => {
+        const all = await collectives.allGather(own, sizes, of);
+        for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+        if (isOver) throw rankFailed(0, 'paper', of);
+        return all;
+      };
+      const own = collectives.rank === 0 ? collectives : { ...collectives, allGather };
+      return onFirst(own, 'the print', () => Promise.reject(failure('PAPER_OUT', { tray: 0 }))).catch((error) => {
+        isOver = true;
+        return error;
+      });
+    });
+    for (const error of seen) expect(error).toMatchObject({ code: 'PAPER_OUT' });
   });
 
   test.each([

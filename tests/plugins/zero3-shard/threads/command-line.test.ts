@@ -16,8 +16,11 @@ test('`mooring train` on two threads says everything once', async () => {
   expect(new Set(said).size).toBe(said.length);
 });
 
-test('a mistake is told once, by the first rank', async () => {
-  const { code, out, err } = await mooring(['train', 'two.yaml', ...settings, '--set', 'data=absent.jsonl']);
+test.each([
+  ['every rank finds', ['--set', 'data=absent.jsonl'], 'DATA_FILE_MISSING'],
+  ['the first rank finds for all', ['--resume', 'absent'], 'CHECKPOINT_TORN'],
+])('a mistake that %s is told once, by the first rank', async (_, mistake, error) => {
+  const { code, out, err } = await mooring(['train', 'two.yaml', ...settings, ...mistake]);
   expect({ code, out }).toEqual({ code: 1, out: '' });
-  expect(err.match(/^[A-Z_]+: /gm)).toEqual(['DATA_FILE_MISSING: ']);
+  expect(err.match(/^[A-Z_]+: |failed/gm)).toEqual([`${error}: `]);
 });
