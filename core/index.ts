@@ -8,7 +8,7 @@ export { causeOf, rankFailed } from './collectives/errors.ts';
 export { gatherTexts } from './collectives/gather-texts.ts';
 export { joined, newLike } from './collectives/payload.ts';
 export { reduce } from './collectives/reduce.ts';
-export { announced, onFirst, together } from './collectives/together.ts';
+export { announced, onFirst, throwOnAll, together } from './collectives/together.ts';
 export {
   type Command,
   type CommandArgument,

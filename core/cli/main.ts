@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
+import { isThrownByAll } from '../collectives/together.ts';
 import { currentRank, threadRank } from '../current-rank.ts';
-import { printError } from './print-error.ts';
+import { exitCodeOf, printError } from './print-error.ts';
 import { buildProgram } from './program.ts';
 
 /** Where the command line writes: results to `out`, everything else to `err`. */
@@ -12,7 +13,7 @@ export interface Terminal {
 /**
  * Runs the command line and returns its exit code: 0 when all is well, 1 for an error that its message explains, 2 for
  * wrong usage, 130 or 143 for a run that a signal stopped after saving. A rank in a thread of its own throws the error
- * instead, so that whoever started it hears of it; only the first rank writes results.
+ * instead, so that whoever started it hears of it; only the first rank writes results, and errors that all ranks throw.
  */
 export async function runCommandLine(args: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
   let exitCode = 0;
@@ -26,6 +27,8 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     if (threadRank() !== undefined) throw error;
     // commander has written its own message
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    // the first rank tells of it
+    if (currentRank() > 0 && isThrownByAll(error)) return exitCodeOf(error);
     const isDebug = args.includes('--debug') || Boolean(process.env.MOORING_DEBUG);
     return printError(error, terminal, isDebug);
   }

@@ -23,5 +23,10 @@ export function printError(error: unknown, terminal: Terminal, isDebug: boolean)
   );
   terminal.err(`${[`${error.code}: ${fact}`, consequence, remedy].join('\n  ')}\n`);
   if (place.length > 0) terminal.err(`  (${place.join(', ')})\n`);
-  return usageErrors.has(error.code) ? 2 : 1;
+  return exitCodeOf(error);
+}
+
+/** 2 for wrong usage, else 1. */
+export function exitCodeOf(error: unknown): number {
+  return error instanceof MooringError && usageErrors.has(error.code) ? 2 : 1;
 }

@@ -3,9 +3,6 @@ import type { Collectives } from './collectives.ts';
 import { causeOf, rankFailed } from './errors.ts';
 import { gatherTexts } from './gather-texts.ts';
 
-/** Errors that every rank threw, of one code: nobody waits for whom it happened to. */
-const known = new WeakSet<object>();
-
 /**
  * Runs `body`, which uses no collectives, on every rank, and goes on only where it went well on all. Else all throw the
  * error of the first rank on which it did not, so that they can do the same about it; one that is no MooringError is
@@ -25,11 +22,23 @@ export async function together<Result>(
   const rank = told.findIndex((each) => each !== '');
   if (rank < 0) return (outcome as { value: Result }).value;
   const own = 'error' in outcome ? outcome.error : undefined;
-  const error = rank === collectives.rank ? own : errorOf(rank, told[rank] as string, of, own);
-  if (typeof error === 'object' && error !== null) known.add(error);
-  // who throws it first ends the others: not before they have heard of it
+  return throwOnAll(collectives, of, rank === collectives.rank ? own : errorOf(rank, told[rank] as string, of, own));
+}
+
+/** Throws what every rank has come to throw, once all have: who throws first ends the others. */
+export async function throwOnAll(collectives: Collectives, of: string, error: unknown): Promise<never> {
+  if (error instanceof MooringError) thrownByAll.add(error);
   await collectives.barrier(`the end of ${of}`).catch(() => undefined);
   throw error;
+}
+
+const thrownByAll = new WeakSet<MooringError>();
+
+/** Whether every rank threw this, of one code: nobody waits for whom it happened to, and the first can tell of it for all. */
+export function isThrownByAll(error: unknown): boolean {
+  if (!(error instanceof MooringError)) return false;
+  // a hook makes it anew, with its place
+  return thrownByAll.has(error) || (isThrownByAll(error.cause) && (error.cause as MooringError).code === error.code);
 }
 
 /**
@@ -47,8 +56,8 @@ export async function inStep<Result>(
     await collectives.barrier(of);
     return result;
   } catch (error) {
-    const isKnown = typeof error === 'object' && error !== null && known.has(error);
-    if (!isKnown && !(error instanceof MooringError && error.code === 'RANK_FAILED')) collectives.abort(causeOf(error));
+    if (!isThrownByAll(error) && !(error instanceof MooringError && error.code === 'RANK_FAILED'))
+      collectives.abort(causeOf(error));
     throw error;
   }
 }

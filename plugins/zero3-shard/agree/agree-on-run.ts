@@ -1,4 +1,4 @@
-import { type Collectives, gatherTexts, type Run } from 'mooring';
+import { type Collectives, gatherTexts, type Run, throwOnAll } from 'mooring';
 import { failure } from './errors.ts';
 import { digestsOf } from './file-digests.ts';
 
@@ -29,7 +29,8 @@ export async function agreeOn(collectives: Collectives, own: Fields): Promise<vo
   const [first = {}, ...others] = texts.map((text) => JSON.parse(text) as Fields);
   const fields = new Set([first, ...others].flatMap(Object.keys));
   const differences = [...fields].flatMap((field) => differencesIn(field, first, others));
-  if (differences.length > 0) throw failure('RANKS_DIFFER', { differences: differences.join('; ') });
+  if (differences.length === 0) return;
+  await throwOnAll(collectives, 'the comparison', failure('RANKS_DIFFER', { differences: differences.join('; ') }));
 }
 
 /** Each value that is not that of the first rank, as a clause, with the ranks that have it. */

@@ -78,6 +78,18 @@ describe(`mooring train under ${launcher}`, () => {
     expect(existsSync(path.join(place.folder, 'twice'))).toBe(false);
   });
 
+  test.each([
+    ['that goes on from no checkpoint', ['sharded.yaml', '--resume', 'absent'], 'CHECKPOINT_TORN'],
+    ['that is another on each rank', ['named.yaml'], 'RANKS_DIFFER'],
+  ])('refuses a run %s on all ranks, and says it once', async (_, args, error) => {
+    const rank = 'process.env.OMPI_COMM_WORLD_RANK ?? process.env.PMI_RANK';
+    const named = `definePlugin({ name: 'named-' + (${rank}), apiVersion: 1, apply: () => undefined })`;
+    place.write('named.ts', `import { definePlugin } from 'mooring';\nexport const named = ${named};\n`);
+    place.write('named.yaml', `${sharded}  - ./named.ts\n`);
+    const { code, err } = await launch(2, ...args, '--output', 'refused');
+    expect({ code, told: err.match(/^[A-Z_]+: /gm) }).toEqual({ code: 1, told: [`${error}: `] });
+  });
+
   test('refuses a run that is to have another number of ranks', async () => {
     const { code, err } = await launch(2, 'sharded.yaml', '--set', 'plugins.zero3-shard.ranks=3');
     expect({ code, err }).toMatchObject({ code: 1, err: expect.stringMatching(/is to have 3 ranks.*started 2/) });
