@@ -12,7 +12,7 @@ export const failure = defineErrors({
     fact: 'Rank {rank} of {ranks}, which all run this program, came to a run that has one rank.',
     consequence: 'Each of them would train it, into the same output, so it was not begun.',
     remedy:
-      'Give it zero3-shard with the same ranks, or train it in a program of its own, which no MPI launcher starts.',
+      'Give it zero3-shard with the same ranks, or train it in a program of its own, which no MPI launcher starts. Where each process is a run of its own, as srun may start them, clear OMPI_COMM_WORLD_RANK, PMIX_RANK and PMI_RANK.',
   },
 });
 

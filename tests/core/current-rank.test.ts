@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { alone } from '../../core/collectives/collectives.ts';
 import { refuseRepeated } from '../../core/collectives/refuse-repeated.ts';
 import { currentRank, currentRanks, threadRank } from '../../core/current-rank.ts';
+import { failureOf } from './support.ts';
 
 test.each([
   [{}, 0],
@@ -23,6 +24,17 @@ test.each([
   [{ SLURM_STEP_NUM_TASKS: '3' }, 1],
 ])('how many ranks there are is what the launcher of one says: %j', (variables, ranks) => {
   expect(currentRanks(variables)).toBe(ranks);
+});
+
+test.each([
+  { OMPI_COMM_WORLD_RANK: '1', OMPI_COMM_WORLD_SIZE: '2', PMIX_RANK: '1' },
+  { PMI_RANK: '1', PMI_SIZE: '2' },
+  { PMIX_RANK: '1', SLURM_STEP_NUM_TASKS: '2' },
+])('a run is refused no more without the variables that its refusal names: %j', async (variables) => {
+  const { entry } = await failureOf(() => refuseRepeated(alone, variables));
+  const named: readonly string[] = entry.remedy.match(/\b[A-Z_]+_RANK\b/g) ?? [];
+  const others = Object.entries(variables).filter(([name]) => !named.includes(name));
+  expect(() => refuseRepeated(alone, Object.fromEntries(others))).not.toThrow();
 });
 
 test('a run of one rank is refused in one of several processes, and a run of all is not', () => {
