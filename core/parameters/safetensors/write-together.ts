@@ -47,13 +47,18 @@ export async function writeSafetensorsTogether(
       await handle.truncate(layout.bytes);
       await writeFully(handle, layout.header, 0);
     };
-    const write = async () => {
-      if (isShared) handle ??= await open(file, 'r+');
-      await (isShared ? writeRanges : sendRanges)({ handle, layout, ranges, values, collectives, name });
+    await onFirst(collectives, `an empty ${name}`, explaining(file, begin));
+    const writing = { layout, ranges, values, collectives };
+    const problem = isShared ? undefined : await sendRanges(writing, handle, name);
+    const finish = async () => {
+      if (problem !== undefined) throw problem;
+      if (isShared) {
+        handle ??= await open(file, 'r+');
+        await writeRanges(writing, handle);
+      }
       await handle?.sync();
     };
-    await onFirst(collectives, `an empty ${name}`, explaining(file, begin));
-    await together(collectives, `all parts of ${name}`, explaining(file, write));
+    await together(collectives, `all parts of ${name}`, explaining(file, finish));
   } catch (cause) {
     throw explained(cause, file);
   } finally {
@@ -62,31 +67,35 @@ export async function writeSafetensorsTogether(
 }
 
 interface Writing {
-  /** The open file, where this rank writes. */
-  readonly handle: FileHandle | undefined;
   readonly layout: FileLayout;
   /** Of each tensor, in the order of the file, the range of each rank. */
   readonly ranges: readonly (readonly Range[])[];
   readonly values: (tensor: PlacedTensor) => Promise<Values>;
   readonly collectives: Collectives;
-  readonly name: string;
 }
 
 /** Every rank writes what it has. */
-async function writeRanges({ handle, layout, ranges, values, collectives }: Writing): Promise<void> {
+async function writeRanges({ layout, ranges, values, collectives }: Writing, handle: FileHandle): Promise<void> {
   for (const [at, tensor] of layout.tensors.entries()) {
     const { begin, end } = (ranges[at] as readonly Range[])[collectives.rank] as Range;
     if (begin === end) continue;
     let position = tensor.position + begin * tensor.elementBytes;
     for (const bytes of encode(tensor.dtype, await values(tensor))) {
-      await writeFully(handle as FileHandle, bytes, position);
+      await writeFully(handle, bytes, position);
       position += bytes.length;
     }
   }
 }
 
-/** All send what they have to the first rank, which writes it. What fails is told at the end: till then the others send. */
-async function sendRanges({ handle, layout, ranges, values, collectives, name }: Writing): Promise<void> {
+/**
+ * All send what they have to the first rank, which has the open file and writes it. What fails on this rank is returned, not
+ * thrown: the others go on to send until all is through.
+ */
+async function sendRanges(
+  { layout, ranges, values, collectives }: Writing,
+  handle: FileHandle | undefined,
+  name: string,
+): Promise<unknown> {
   let problem: unknown;
   const attempt = async <Result>(body: () => Promise<Result>): Promise<Result | undefined> => {
     try {
@@ -112,7 +121,7 @@ async function sendRanges({ handle, layout, ranges, values, collectives, name }:
       }
     }
   }
-  if (problem !== undefined) throw problem;
+  return problem;
 }
 
 /** By tensor, then by rank. */
