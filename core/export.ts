@@ -1,11 +1,11 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Collectives } from './collectives/collectives.ts';
 import { announced, inStep, onFirst } from './collectives/together.ts';
 import type { Run } from './hook-arguments.ts';
 import type { CallFace } from './hooks/registry.ts';
 import { asideName, forget } from './parameters/aside-name.ts';
-import { explained, explaining, replaceFolder } from './parameters/writeAside.ts';
+import { discard, explained, explaining, replaceFolder } from './parameters/writeAside.ts';
 
 /**
  * Lets plugins write their folders into a staging directory, then moves each into `output`, the old one
@@ -38,7 +38,7 @@ export async function exportRun(
   } catch (cause) {
     throw explained(cause, output);
   } finally {
-    if (isFirst) await rm(staging, { recursive: true, force: true });
+    if (isFirst) await discard(staging);
     forget(staging);
   }
 }

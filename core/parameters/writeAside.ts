@@ -25,7 +25,7 @@ export async function writeFileAside(file: string, write: (handle: FileHandle) =
     await rename(temporary, file);
     await syncFolder(dirname(file));
   } catch (cause) {
-    await rm(temporary, { recursive: true, force: true });
+    await discard(temporary);
     throw explained(cause, file);
   } finally {
     forget(temporary);
@@ -68,7 +68,7 @@ export async function writeFolderAside(
     };
     await onFirst(collectives, `${name} in its place`, explaining(folder, replace));
   } catch (cause) {
-    if (isFirst) await rm(temporary, { recursive: true, force: true });
+    if (isFirst) await discard(temporary);
     throw explained(cause, folder);
   } finally {
     forget(temporary);
@@ -120,6 +120,11 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** Removes what is of no use. If it stays, that does not hide why it is of none, and `sweep` finds it. */
+export async function discard(temporary: string): Promise<void> {
+  await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
 }
 
 /** What the system said of a file or folder that could not be written, as an error for people; other errors as they are. */

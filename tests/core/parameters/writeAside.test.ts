@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -42,6 +42,19 @@ test('keeps the old folder when the new one fails, and passes on what went wrong
   await expect(failing).rejects.toBe(wrong);
   expect(readdirSync(target)).toEqual(['old.json']);
   expect(readdirSync(home)).toEqual(['model']);
+});
+
+test.each([
+  ['file', (target: string, fill: () => Promise<void>) => writeFileAside(target, fill)],
+  ['folder', (target: string, fill: () => Promise<void>) => writeFolderAside(target, fill)],
+])('passes on what went wrong with a %s where not even what was begun of it can be removed', async (_, write) => {
+  const wrong = new RangeError('alpha');
+  const failing = write(path.join(home, 'model'), async () => {
+    rmSync(home, { recursive: true });
+    writeFileSync(home, 'no folder any more');
+    throw wrong;
+  });
+  await expect(failing).rejects.toBe(wrong);
 });
 
 test('says which file cannot be written where the folder is missing', async () => {
