@@ -71,6 +71,7 @@ export { packedShape, widen } from './parameters/bfloat16.ts';
 export { checkShape } from './parameters/check-shape.ts';
 export { Fingerprint, fingerprintOf, mergeFingerprints } from './parameters/fingerprint.ts';
 export { isWhole, partOf } from './parameters/part-of.ts';
+export { readFully } from './parameters/read-fully.ts';
 export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
 export { type TensorPart, writeSafetensorsTogether } from './parameters/safetensors/write-together.ts';

@@ -2,6 +2,7 @@ import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { closest } from 'fastest-levenshtein';
 import type { Range } from '../../collectives/collectives.ts';
+import { readFully } from '../read-fully.ts';
 import { bytesOf, isReadable, type ReadableDtype, type Values, widen } from './dtype.ts';
 import { failure } from './errors.ts';
 import { type Header, headerLimitBytes, parseHeader, type TensorEntry } from './header.ts';
@@ -47,7 +48,7 @@ export async function openSafetensors(file: string): Promise<Safetensors> {
     const headerBytes = await readHeaderLength(handle, file, size);
     const dataStart = 8 + headerBytes;
     const text = new Uint8Array(headerBytes);
-    await readFully(handle, file, text, 8);
+    await readAll(handle, file, text, 8);
     const { entries, metadata }: Header = parseHeader(text, size - dataStart, file);
     return {
       file,
@@ -68,7 +69,7 @@ export async function openSafetensors(file: string): Promise<Safetensors> {
 async function readHeaderLength(handle: FileHandle, file: string, size: number): Promise<number> {
   if (size < 8) throw failure('SAFETENSORS_TRUNCATED', { file, size, needed: 8 });
   const prefix = Buffer.alloc(8);
-  await readFully(handle, file, prefix, 0);
+  await readAll(handle, file, prefix, 0);
   const bytes = prefix.readBigUInt64LE();
   if (bytes > headerLimitBytes) {
     throw failure('SAFETENSORS_HEADER_TOO_LARGE', { file, bytes: String(bytes), limit: headerLimitBytes });
@@ -143,7 +144,7 @@ async function readValues(
 ): Promise<Values> {
   const bytes = count * bytesOf(dtype);
   const stored = new Uint8Array(buffer, Math.max(4 * count, bytes) - bytes, bytes);
-  await readFully(handle, file, stored, begin);
+  await readAll(handle, file, stored, begin);
   return widenOf(dtype as ReadableDtype, buffer, count, file, name);
 }
 
@@ -224,19 +225,11 @@ function widenOf(dtype: ReadableDtype, buffer: ArrayBuffer, count: number, file:
   }
 }
 
-/** Reads in pieces: one call reads at most 2 GiB. */
-async function readFully(handle: FileHandle, file: string, into: Uint8Array, position: number): Promise<void> {
-  const pieceBytes = 2 ** 28;
-  let done = 0;
-  while (done < into.length) {
-    const length = Math.min(pieceBytes, into.length - done);
-    const { bytesRead } = await attempt(file, handle.read(into, done, length, position + done));
-    if (bytesRead === 0) {
-      const needed = position + into.length;
-      throw failure('SAFETENSORS_TRUNCATED', { file, size: position + done, needed });
-    }
-    done += bytesRead;
-  }
+/** Throws SAFETENSORS_TRUNCATED where the file ends before. */
+async function readAll(handle: FileHandle, file: string, into: Uint8Array, position: number): Promise<void> {
+  const read = await attempt(file, readFully(handle, into, position));
+  if (read === into.length) return;
+  throw failure('SAFETENSORS_TRUNCATED', { file, size: position + read, needed: position + into.length });
 }
 
 async function attempt<Result>(file: string, operation: Promise<Result>): Promise<Result> {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
+import { readFully } from 'mooring';
 import { filesOf } from '../share/files-of.ts';
-import { readWhole } from '../share/send-files.ts';
 
 const headBytes = 2 ** 20;
 const samples = 256;
@@ -31,7 +31,7 @@ async function digestOf(handle: FileHandle): Promise<string> {
   const hash = createHash('sha256');
   const read = async (position: number, length: number) => {
     const piece = Buffer.alloc(length);
-    hash.update(piece.subarray(0, await readWhole(handle, piece, position)));
+    hash.update(piece.subarray(0, await readFully(handle, piece, position)));
   };
   await read(0, Math.min(size, headBytes));
   const last = size - sampleBytes;

@@ -1,6 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { type Collectives, writeFileAside } from 'mooring';
+import { type Collectives, readFully, writeFileAside } from 'mooring';
 import { failure } from './errors.ts';
 
 /** A file that goes from one rank to the others. */
@@ -23,7 +23,7 @@ export async function sendFiles(collectives: Collectives, folder: string, files:
     try {
       for (const [position, length] of piecesOf(file)) {
         const piece = new Uint8Array(length);
-        const read = await readWhole(handle, piece, position);
+        const read = await readFully(handle, piece, position);
         if (read < length) throw failure('SHARED_FILE_SHRANK', { place, found: position + read, bytes: file.bytes });
         await collectives.broadcast(piece, collectives.rank, file.name);
       }
@@ -54,19 +54,4 @@ export async function receiveFiles(
 function piecesOf({ bytes }: SentFile): (readonly [position: number, length: number])[] {
   const begins = Array.from({ length: Math.ceil(bytes / pieceBytes) }, (_, index) => index * pieceBytes);
   return begins.map((begin) => [begin, Math.min(pieceBytes, bytes - begin)]);
-}
-
-/** Fills `piece` from a position on; how many bytes there were. One read may give fewer than are there. */
-export async function readWhole(
-  handle: Pick<FileHandle, 'read'>,
-  piece: Uint8Array,
-  position: number,
-): Promise<number> {
-  let filled = 0;
-  while (filled < piece.length) {
-    const { bytesRead } = await handle.read(piece, filled, piece.length - filled, position + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return filled;
 }
