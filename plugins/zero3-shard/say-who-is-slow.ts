@@ -7,6 +7,14 @@ export interface LongWait {
   readonly seconds: number;
 }
 
+/** After how long a rank says whom it waits for; and again at each doubling of the wait. */
+export const slowAfterMilliseconds = 10_000;
+
+/** When to say it again, of a wait of which it was said at `milliseconds`. */
+export function slowAgainAfter(milliseconds: number): number {
+  return 2 * milliseconds;
+}
+
 /** Says which ranks are waited for; of those that wait, the first speaks for all. */
 export function sayWhoIsSlow(log: Log, rank: number, { of, missing, seconds }: LongWait): void {
   const isFirst = missing.filter((each) => each < rank).length === rank;

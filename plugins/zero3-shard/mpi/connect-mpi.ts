@@ -2,7 +2,7 @@ import path from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { Collectives, Log } from 'mooring';
 import { rankFailed } from 'mooring';
-import { sayWhoIsSlow } from '../say-who-is-slow.ts';
+import { sayWhoIsSlow, slowAfterMilliseconds } from '../say-who-is-slow.ts';
 import { mostBytes } from './calls.ts';
 import { type MpiEnvironment, mpiEnvironment } from './environment.ts';
 import { failure } from './errors.ts';
@@ -41,7 +41,7 @@ export async function connectMpi(options: MpiOptions): Promise<Collectives> {
     Atomics.notify(posted, 0);
   };
   const collectives = new MpiCollectives({ rank, ranks, mostBytes: limit, post, address });
-  const { slowAfterMs = 10_000, graceMs = 5000 } = options;
+  const { slowAfterMs = slowAfterMilliseconds, graceMs = 5000 } = options;
   const settings = { rank, ranks, mostBytes: limit, slowAfterMs, graceMs, posted };
   const thread = startThread({ port: port2, environment, settings, ended });
   await new Promise<void>((resolve, reject) => {

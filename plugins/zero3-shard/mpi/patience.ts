@@ -1,3 +1,5 @@
+import { slowAgainAfter } from '../say-who-is-slow.ts';
+
 /** What to do about a collective that takes long. */
 export interface Impatience {
   /** Ranks to ask whether they have come to it. */
@@ -6,7 +8,7 @@ export interface Impatience {
   readonly report?: { readonly seconds: number; readonly missing: readonly number[] };
 }
 
-/** Watches how long a collective takes: after `slowAfterMs`, and at each doubling of it, it is time to say who is missing. */
+/** Watches how long a collective takes, and when it is time to say who is missing: after `slowAfterMs`, and again. */
 export class Patience {
   private readonly begun: number;
   private readonly others: readonly number[];
@@ -34,7 +36,7 @@ export class Patience {
       return { ask: missing };
     }
     if (waited < this.limitMs) return { ask: [] };
-    this.limitMs *= 2;
+    this.limitMs = slowAgainAfter(this.limitMs);
     this.isAsked = false;
     return { ask: [], report: { seconds: Math.round(waited / 1000), missing } };
   }

@@ -1,5 +1,5 @@
 import type { Log } from 'mooring';
-import { sayWhoIsSlow } from '../say-who-is-slow.ts';
+import { sayWhoIsSlow, slowAfterMilliseconds, slowAgainAfter } from '../say-who-is-slow.ts';
 
 /** Time, to be given by a test. */
 export interface Timers {
@@ -8,9 +8,6 @@ export interface Timers {
   /** Does something after so many milliseconds, unless what it returns is called. */
   after(milliseconds: number, act: () => void): () => void;
 }
-
-/** How long ranks are waited for before it is said; then twice as long, and so on. */
-const firstMilliseconds = 10_000;
 
 /** Says which ranks are waited for, for how long and for what, where that takes long. */
 export class SlowRanks {
@@ -27,13 +24,13 @@ export class SlowRanks {
   /** Watches one wait, until what it returns is called. `missing` are the ranks that it is for. */
   watch(of: string, missing: () => readonly number[]): () => void {
     const since = this.timers.now();
-    const later = (milliseconds: number): (() => void) =>
-      this.timers.after(milliseconds, () => {
-        const seconds = Math.round((this.timers.now() - since) / 1000);
-        sayWhoIsSlow(this.log, this.rank, { of, missing: missing(), seconds });
-        stop = later(2 * milliseconds);
+    const waited = () => this.timers.now() - since;
+    const sayAt = (milliseconds: number): (() => void) =>
+      this.timers.after(milliseconds - waited(), () => {
+        sayWhoIsSlow(this.log, this.rank, { of, missing: missing(), seconds: Math.round(waited() / 1000) });
+        stop = sayAt(slowAgainAfter(milliseconds));
       });
-    let stop = later(firstMilliseconds);
+    let stop = sayAt(slowAfterMilliseconds);
     return () => stop();
   }
 }

@@ -10,10 +10,10 @@ test('says after 10 s, and then less and less often, who is waited for, how long
   pass(1);
   expect(said).toEqual(['waiting for ranks 1, 2 for 10 s now, in gather of block 3']);
   pass(100);
-  expect(said.map((each) => Number(/for (\d+) s/.exec(each)?.[1]))).toEqual([10, 30, 70]);
+  expect(said.map((each) => Number(/for (\d+) s/.exec(each)?.[1]))).toEqual([10, 20, 40, 80]);
   stop();
   pass(1000);
-  expect(said).toHaveLength(3);
+  expect(said).toHaveLength(4);
 });
 
 test.each([
