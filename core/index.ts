@@ -76,6 +76,7 @@ export { openWeights } from './parameters/safetensors/folder.ts';
 export { openSafetensors, type TensorSource } from './parameters/safetensors/reader.ts';
 export { type TensorPart, writeSafetensorsTogether } from './parameters/safetensors/write-together.ts';
 export { writeSafetensors } from './parameters/safetensors/writer.ts';
+export { makeTemporaryFolder, removeTemporaryFolder } from './parameters/temporary-folder.ts';
 export { tensorOfPieces } from './parameters/tensor-of-pieces.ts';
 export { removeFolder, type Writers, writeFileAside, writeFolderAside } from './parameters/writeAside.ts';
 export { type ChosenPlugin, definePlugin, optional, type Plugin, type PluginFactory } from './plugin.ts';

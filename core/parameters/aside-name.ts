@@ -1,16 +1,25 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** What stands beside its target while that is written: `partial` is not whole yet, `replaced` is what stood there before. */
-export type AsideKind = 'partial' | 'replaced' | 'staging';
+/**
+ * What stands beside its target while that is written: `partial` is not whole yet, `replaced` is what stood there before;
+ * or what is `temporary`, for as long as a process runs.
+ */
+export type AsideKind = 'partial' | 'replaced' | 'staging' | 'temporary';
 
-const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 6);
-const pattern = /^(.*)\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(partial|replaced|staging)$/s;
+const host = digestOf(hostname());
+/**
+ * Containers may have the name of their host and of each other, and cannot see whose processes live. What is temporary may
+ * be of several that run; of what is written into an output only one is at it, perhaps in a new container of the same name.
+ */
+const hostWithProcesses = digestOf(`${hostname()} ${processNamespace()}`);
+const pattern = /^(.*)\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(partial|replaced|staging|temporary)$/s;
 const inUse = new Set<string>();
 
 /** A name that nobody has, and that says which process writes there: what is left of one that died can be told. */
 export function asideName(target: string, kind: AsideKind): string {
-  const name = `${target}.${host}-${process.pid}-${randomUUID().slice(0, 8)}.${kind}`;
+  const name = `${target}.${hostOf(kind)}-${process.pid}-${randomUUID().slice(0, 8)}.${kind}`;
   inUse.add(name);
   return name;
 }
@@ -26,9 +35,26 @@ export function forget(name: string): void {
  */
 export function leftover(name: string): { readonly target: string; readonly kind: AsideKind } | undefined {
   const [, target, machine, id, kind] = pattern.exec(name) ?? [];
-  if (target === undefined || machine !== host || inUse.has(name)) return undefined;
+  if (target === undefined || machine !== hostOf(kind as AsideKind) || inUse.has(name)) return undefined;
   const isOurs = Number(id) === process.pid; // an earlier process of our id, since it is not in use here
   return isOurs || !isAlive(Number(id)) ? { target, kind: kind as AsideKind } : undefined;
+}
+
+function hostOf(kind: AsideKind): string {
+  return kind === 'temporary' ? hostWithProcesses : host;
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 6);
+}
+
+/** Linux numbers what process ids are counted in. */
+function processNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
 }
 
 function isAlive(id: number): boolean {

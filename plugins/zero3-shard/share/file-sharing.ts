@@ -1,9 +1,15 @@
-import { randomUUID } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { type Collectives, gatherTexts, type Log, token, writeFolderAside } from 'mooring';
+import {
+  type Collectives,
+  gatherTexts,
+  type Log,
+  makeTemporaryFolder,
+  removeTemporaryFolder,
+  together,
+  token,
+} from 'mooring';
 import { filesOf } from './files-of.ts';
 import { receiveFiles, type SentFile, sendFiles } from './send-files.ts';
 
@@ -11,7 +17,7 @@ import { receiveFiles, type SentFile, sendFiles } from './send-files.ts';
 export interface FileSharing {
   /**
    * Where this rank finds a file, or what a run reads of a model's folder: at `place` where that exists, else in a copy of
-   * what the first rank that has it has there, made in `folder`, one for all ranks of a host. Where no rank has it, it is
+   * what the first rank that has it has there, made in `folder`, one for all ranks that see the same disk. Where no rank has it, it is
    * left to who reads it to say so. Every rank calls it. Throws RANK_FAILED, DISK_FULL and WRITE_FAILED.
    */
   find<Place extends string | undefined>(place: Place, folder: string): Promise<Place | string>;
@@ -21,57 +27,61 @@ export interface FileSharing {
 
 export const FileSharing = token<FileSharing>('FileSharing', 'zero3-shard');
 
-/** Shares files among ranks; `host` is what ranks that see the same disk have in common. */
-export function createFileSharing(collectives: Collectives, log: Log, host = hostname()): FileSharing {
+/** Shares files among ranks; `isSeen` says whether this rank sees a folder: the names of hosts do not say who shares a disk. */
+export function createFileSharing(collectives: Collectives, log: Log, isSeen = existsSync): FileSharing {
   const { rank, ranks } = collectives;
   const copies: string[] = [];
   const tell = <Said>(own: Said, of: string) => gatherTexts(collectives, JSON.stringify(own), of).then(parsed<Said>);
+  const makeFolder = async (parent: string) => {
+    const folder = await makeTemporaryFolder(parent, '.copy');
+    copies.push(folder);
+    return folder;
+  };
 
   return {
     async find(place, folder) {
       if (ranks === 1) return place;
       const isThere = place !== undefined && existsSync(place);
-      const said = await tell({ host, isThere, isLacking: place !== undefined && !isThere }, 'which files are where');
+      const isLacking = place !== undefined && !isThere;
+      const said = await tell({ isThere, isLacking }, 'which files are where');
       const root = said.findIndex((each) => each.isThere);
       if (root < 0 || !said.some(({ isLacking }) => isLacking)) return place;
 
-      const listed =
-        (await tell(rank === root ? await list(place as string) : nothing, 'the list of files'))[root] ?? nothing;
-      const { id, isFolder, files } = listed;
-      const copy = path.join(folder, `.copy-${id}`);
-      const writer = said.findIndex((each) => each.isLacking && each.host === host);
+      const own = await together(collectives, 'folders for copies', async () => (isLacking ? makeFolder(folder) : ''));
+      const made = await gatherTexts(collectives, own, 'the folders for copies');
+      const listing = rank === root ? await list(place as string) : nothing;
+      const { isFolder, files } = (await tell(listing, 'the list of files'))[root] ?? nothing;
+      // of the ranks that see the same disk, each sees first what the first of them has made
+      const copy = isLacking ? (made.find((each) => each !== '' && isSeen(each)) ?? own) : '';
+      const isWriter = isLacking && copy === own;
       if (rank === root) await sendFiles(collectives, parent(place as string, isFolder), files);
-      else if (rank !== writer) await receiveFiles(collectives, root, files);
-      else {
-        await mkdir(folder, { recursive: true });
-        copies.push(copy);
-        await writeFolderAside(copy, (aside) => receiveFiles(collectives, root, files, aside));
-        log.info({ place, copy }, `this host has no ${place}: for this run it has a copy of what rank ${root} has`);
-      }
+      else await receiveFiles(collectives, root, files, isWriter ? copy : undefined);
       await collectives.barrier('the copies of files');
-      if (isThere || place === undefined) return place;
+      if (place === undefined || isThere) return place;
+      if (isWriter)
+        log.info({ place, copy }, `this host has no ${place}: for this run it has a copy of what rank ${root} has`);
+      else removeTemporaryFolder(own);
       return isFolder ? copy : path.join(copy, path.basename(place));
     },
     dispose() {
-      for (const copy of copies.splice(0)) rmSync(copy, { recursive: true, force: true });
+      for (const copy of copies.splice(0)) removeTemporaryFolder(copy);
     },
   };
 }
 
-/** What is at a place, and a name for its copies. */
+/** What is at a place. */
 interface Listing {
-  readonly id: string;
   readonly isFolder: boolean;
   readonly files: readonly SentFile[];
 }
 
-const nothing: Listing = { id: '', isFolder: false, files: [] };
+const nothing: Listing = { isFolder: false, files: [] };
 
 async function list(place: string): Promise<Listing> {
   const isFolder = (await stat(place)).isDirectory();
   const names = isFolder ? await filesOf(place) : [path.basename(place)];
   const sized = async (name: string) => ({ name, bytes: (await stat(path.join(parent(place, isFolder), name))).size });
-  return { id: randomUUID(), isFolder, files: await Promise.all(names.map(sized)) };
+  return { isFolder, files: await Promise.all(names.map(sized)) };
 }
 
 /** The folder that the files of a place are in. */

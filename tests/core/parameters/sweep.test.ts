@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { toyRun } from 'mooring/testing';
-import { asideName, forget } from '../../../core/parameters/aside-name.ts';
+import { type AsideKind, asideName, forget, leftover } from '../../../core/parameters/aside-name.ts';
 import { sweep } from '../../../core/parameters/sweep.ts';
+import { makeTemporaryFolder, removeTemporaryFolder } from '../../../core/parameters/temporary-folder.ts';
 
 const folder = () => mkdtempSync(path.join(tmpdir(), 'mooring-sweep-'));
 /** The id of a process that has ended. */
@@ -45,6 +46,37 @@ test('what a living process writes stays, here or elsewhere, and so does what is
   forget(own); // as an earlier process of the same id would have left it
   expect(await sweep(home)).toEqual([path.basename(own)]);
 });
+
+test('what is temporary is made where that of dead processes goes, and nothing else', async () => {
+  const home = folder();
+  const named = (kind: AsideKind) => asideName(path.join(home, '.copy'), kind);
+  const kept = [of(String(process.ppid), named('temporary')), of(dead(), named('partial'))];
+  for (const file of [of(dead(), named('temporary')), ...kept]) mkdirSync(file);
+  const made = await makeTemporaryFolder(home, '.copy');
+  expect(readdirSync(home).sort()).toEqual([made, ...kept].map((file) => path.basename(file)).sort());
+  removeTemporaryFolder(made);
+  expect(readdirSync(home)).toHaveLength(2);
+});
+
+const apart = ['unshare', '--fork', '--pid', '--mount-proc', process.execPath];
+const isPossible = spawnSync(apart[0] as string, [...apart.slice(1), '-e', '']).status === 0;
+const tried = isPossible ? test : test.skip;
+
+tried.each([
+  ['temporary', []],
+  ['partial', ['out']],
+] as const)(
+  'of a container with our name, whose processes we do not see, a sweep takes what is %s: %j',
+  (kind, swept) => {
+    const home = folder();
+    const module = new URL('../../../core/parameters/aside-name.ts', import.meta.url);
+    const source = `import { asideName } from '${module}'; console.log(asideName('${home}/out', '${kind}'));`;
+    const program = ['--import', import.meta.resolve('mooring/register'), '--input-type=module', '--eval', source];
+    const name = String(spawnSync(apart[0] as string, [...apart.slice(1), ...program]).stdout).trim();
+    const found = leftover(name.replace(/-\d+-/, `-${dead()}-`));
+    expect(found === undefined ? [] : [path.basename(found.target)]).toEqual(swept);
+  },
+);
 
 test('a run sweeps its output and its checkpoints when it begins, and says so', async () => {
   const home = folder();

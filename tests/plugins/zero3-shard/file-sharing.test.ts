@@ -1,4 +1,14 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  type PathLike,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeEach, expect, test } from '@jest/globals';
@@ -17,6 +27,8 @@ import { fixture } from '../causal-lm/support.ts';
 const root = mkdtempSync(path.join(tmpdir(), 'mooring-sharing-'));
 afterAll(() => rmSync(root, { recursive: true }));
 const home = (host: string) => path.join(root, host);
+/** What a host sees of all that is on the disk of this one. */
+const seenOn = (host: string) => (file: PathLike) => String(file).startsWith(home(host)) && existsSync(file);
 const disks = ['alpha', 'bravo', 'charlie'];
 beforeEach(() => {
   for (const host of disks) {
@@ -27,7 +39,7 @@ beforeEach(() => {
 
 /** What a rank found of a model's folder and of a file, each as the names and bytes that it reads there. */
 async function findOn(host: string, collectives: Collectives) {
-  const sharing = createFileSharing(collectives, quiet, host);
+  const sharing = createFileSharing(collectives, quiet, seenOn(host));
   const folder = await sharing.find(path.join(home(host), 'model'), home(host));
   const file = await sharing.find(path.join(home(host), 'pairs.jsonl'), home(host));
   const absent = await sharing.find(undefined, home(host));
@@ -38,7 +50,7 @@ async function findOn(host: string, collectives: Collectives) {
     absent,
     files: readdirSync(folder).map((name) => [name, String(readFileSync(path.join(folder, name)))]),
     lines: readFileSync(file, 'utf8'),
-    copies: readdirSync(home(host)).filter((name) => name.startsWith('.copy-')),
+    copies: readdirSync(home(host)).filter((name) => name.startsWith('.copy')),
   };
   await collectives.barrier('copies to be removed');
   sharing.dispose();
@@ -69,7 +81,7 @@ test('a host without the files gets one copy of each from the first rank that ha
     ]);
     expect(folder.startsWith(home(host)) && file.startsWith(home(host))).toBe(true);
   }
-  for (const host of disks) expect(readdirSync(home(host)).filter((name) => name.startsWith('.copy-'))).toEqual([]);
+  for (const host of disks) expect(readdirSync(home(host)).filter((name) => name.startsWith('.copy'))).toEqual([]);
 });
 
 test('of a folder a copy has what a run reads, not what other programs keep there', async () => {
@@ -77,8 +89,9 @@ test('of a folder a copy has what a run reads, not what other programs keep ther
   mkdirSync(path.join(model, 'onnx.json'), { recursive: true });
   for (const name of ['config.json', 'pytorch_model.bin', 'README.md']) writeFileSync(path.join(model, name), '');
   const copies = await inRanks(2, async (collectives) => {
-    const disk = home(disks[collectives.rank] as string);
-    const folder = await createFileSharing(collectives, quiet, disk).find(path.join(disk, 'model'), disk);
+    const host = disks[collectives.rank] as string;
+    const disk = home(host);
+    const folder = await createFileSharing(collectives, quiet, seenOn(host)).find(path.join(disk, 'model'), disk);
     return readdirSync(folder);
   });
   expect(copies[1]).toEqual(['config.json']);
@@ -87,8 +100,9 @@ test('of a folder a copy has what a run reads, not what other programs keep ther
 test('a rank that names no file takes part in what others get', async () => {
   writeFileSync(path.join(home('alpha'), 'pairs.jsonl'), 'lines');
   const found = await inRanks(3, ({ rank, ...collectives }) => {
-    const disk = home(disks[rank] as string);
-    return createFileSharing({ ...collectives, rank }, quiet, disk).find(
+    const host = disks[rank] as string;
+    const disk = home(host);
+    return createFileSharing({ ...collectives, rank }, quiet, seenOn(host)).find(
       rank === 1 ? undefined : path.join(disk, 'pairs.jsonl'),
       disk,
     );
@@ -112,7 +126,7 @@ test('a rank that cannot write its copy ends all, and leaves nothing half-writte
       if (rank === 1) rmSync(home('bravo'), { recursive: true }); // the disk goes away
       return values;
     };
-    return createFileSharing({ ...collectives, rank, broadcast }, quiet, host).find(place(host), home(host));
+    return createFileSharing({ ...collectives, rank, broadcast }, quiet, seenOn(host)).find(place(host), home(host));
   });
   await expect(running).rejects.toMatchObject({ code: 'WRITE_FAILED' });
   expect(existsSync(home('bravo'))).toBe(false);
@@ -144,5 +158,5 @@ test('a run trains on ranks without the model and the data as on those that have
   const found = await inRanks(2, run);
   expect(found[1]).toEqual(found[0]);
   expect(found[0]?.record?.loss).toBeCloseTo(whole?.record?.loss as number, 5);
-  expect(readdirSync(tmpdir()).filter((name) => name.startsWith('.copy-') && !before.includes(name))).toEqual([]);
+  expect(readdirSync(tmpdir()).filter((name) => name.startsWith('.copy') && !before.includes(name))).toEqual([]);
 });
