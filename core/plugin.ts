@@ -73,8 +73,8 @@ export interface PluginDefinition<Input, Options, Used extends Uses> {
    * tensors that they get and `read`, made of tfjs operations. Where it is not said, blocks that call them run eagerly.
    */
   readonly capturable?: boolean;
-  /** Whether it only watches, or spreads the work: figures change in last digits only, so a run may resume without it. */
-  readonly isObserver?: boolean;
+  /** Whether the same is trained with it and without, figures equal but for last digits: a run may resume without it. */
+  readonly preservesTraining?: boolean;
   /** Folders that it reads, from its options, as they are written there: ranks compare what is in them. */
   folders?(options: Options): readonly string[];
   /** Commands that it adds to the command line. */

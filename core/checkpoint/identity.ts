@@ -10,13 +10,15 @@ type Fields = Readonly<Record<string, string>>;
 
 /**
  * What a run must share with the one whose checkpoint it goes on from: model, data, reference, train settings, and the
- * plugins with their options, but for those that only watch. The number of steps may differ where no schedule depends on it.
+ * plugins with their options, but for those that preserve training. The number of steps may differ where no schedule depends on it.
  */
 export function identityOf(session: Session): Fields {
   const { config, run, data, model, store, plugins, reference } = session;
   const { steps, epochs, evalEverySteps, saveDtype, engine, compile, recompute, ...train } = config.train;
   const shapes = store.names.map((name) => [name, store.spec(name).shape]);
-  const chosen = plugins.filter(({ definition }) => definition.isObserver !== true && definition.name !== 'core');
+  const chosen = plugins.filter(
+    ({ definition }) => definition.preservesTraining !== true && definition.name !== 'core',
+  );
   return flatten({
     model: model.description,
     computation: model.computation ?? 'not said',

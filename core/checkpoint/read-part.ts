@@ -3,7 +3,7 @@ import { failure } from './errors.ts';
 
 /**
  * What a plugin itself saved, its `json` checked by a schema; undefined where the checkpoint has nothing of it, as where the
- * plugin only watches and was not there. Throws CHECKPOINT_PART for another version, and for what the schema refuses.
+ * plugin preserves training and was not there. Throws CHECKPOINT_PART for another version, and for what the schema refuses.
  *
  *     const part = readPart(parts, 'sync-ref-model', 1, z.object({ trained: z.array(z.string()) }));
  */

@@ -39,7 +39,7 @@ export function givenRanks(collectives: Collectives, replaces?: string): Plugin 
   return definePlugin({
     name: 'given-ranks',
     apiVersion: 1,
-    isObserver: true,
+    preservesTraining: true,
     apply: ({ provide }) =>
       provide(Tokens.Collectives, {
         uses: {},

@@ -8,7 +8,7 @@ import { adviseCommand } from './command.ts';
 export const advisor = definePlugin({
   name: 'advise',
   apiVersion: 1,
-  isObserver: true,
+  preservesTraining: true,
   options: z.strictObject({ memory: bytesSchema.optional() }),
   uses: { model: Model, models: optional(Models), engine: Engine, reference: optional(Reference) },
   commands: [adviseCommand],

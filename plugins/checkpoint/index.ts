@@ -12,7 +12,7 @@ const figureSchema = z.string().startsWith('eval_');
 export const checkpoint = definePlugin({
   name: 'checkpoint',
   apiVersion: 1,
-  isObserver: true,
+  preservesTraining: true,
   options: z.strictObject({
     everySteps: z.int().positive().default(500),
     keepLast: z.int().positive().default(2),

@@ -25,7 +25,7 @@ export const metrics = definePlugin({
   name: 'metrics',
   apiVersion: 1,
   uses: { clock: Clock, data: DataSource, engine: Engine, reference: optional(Reference) },
-  isObserver: true,
+  preservesTraining: true,
   apply({ hooks, services, log }) {
     const now = () => services.clock.now() / 1000;
     const seconds = { setup: 0, begin: 0, end: 0 };

@@ -8,7 +8,7 @@ import { Pace } from './pace.ts';
 export const progress = definePlugin({
   name: 'progress',
   apiVersion: 1,
-  isObserver: true,
+  preservesTraining: true,
   options: z.strictObject({ everySteps: z.int().positive().optional() }),
   uses: { clock: Clock },
   ranks: 'first',

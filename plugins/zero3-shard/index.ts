@@ -19,7 +19,7 @@ export { ShardingStatistics } from './statistics.ts';
 export const zero3Shard = definePlugin({
   name: 'zero3-shard',
   apiVersion: 1,
-  isObserver: true, // a run goes on with any number of ranks, and without any
+  preservesTraining: true,
   options: optionsSchema,
   uses: { model: Model, collectives: Collectives, statistics: ShardingStatistics },
   apply({ hooks, options, provide, decorate, services, log }) {

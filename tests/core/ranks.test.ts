@@ -135,7 +135,7 @@ test('the first rank finds the checkpoint that all go on from', async () => {
   const saving = definePlugin({
     name: 'saving',
     apiVersion: 1,
-    isObserver: true,
+    preservesTraining: true,
     apply: ({ hooks }) => hooks.trainEnd.tap(({ run }) => run.saveState(checkpointFolder(output, run.step))),
   });
   await toyRun([saving()], { steps: 2 }, output).trainer.train();

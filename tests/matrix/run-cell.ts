@@ -122,7 +122,7 @@ function watch({ seen, lastStep }: { seen: Seen[]; lastStep: number }): Plugin {
   const plugin = definePlugin({
     name: 'watch',
     apiVersion: 1,
-    isObserver: true,
+    preservesTraining: true,
     uses: { engine: Engine, collectives: Collectives },
     apply({ hooks, services }) {
       let stop: ((reason: string) => void) | undefined;

@@ -115,7 +115,7 @@ async function digestsOf(output: string, until: number, resume: boolean): Promis
   const look = definePlugin({
     name: 'look',
     apiVersion: 1,
-    isObserver: true,
+    preservesTraining: true,
     uses: { store: ParameterStore },
     apply({ hooks, services }) {
       hooks.betweenSteps.tap(async ({ run }) => {

@@ -108,7 +108,7 @@ describe('a checkpoint of another run is refused by field', () => {
 
 test('what changes no figure may differ', async () => {
   const watching = plugin('watching', () => undefined);
-  const observer = { ...watching, definition: { ...watching.definition, isObserver: true } };
+  const observer = { ...watching, definition: { ...watching.definition, preservesTraining: true } };
   const { trainer } = toyRun(
     [refClone(), syncRefModel({ everySteps: 2 }), observer, checkpoint({ keepLast: 1 })],
     { steps: 3, schedule: 'linear', evalEverySteps: 2, saveDtype: 'bfloat16' },

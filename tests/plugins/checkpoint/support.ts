@@ -66,7 +66,7 @@ export function trainerOf(
   const observer = definePlugin({
     name: 'observer',
     apiVersion: 1,
-    isObserver: true,
+    preservesTraining: true,
     uses: { store: ParameterStore },
     apply({ hooks, services }) {
       let views = ['policy'];

@@ -31,7 +31,7 @@ interface Settings {
 }
 
 const common: Settings = { model, data, train: {}, plugins: [dpo(), refClone()] };
-const observer = definePlugin({ name: 'observer', apiVersion: 1, isObserver: true, apply: () => undefined });
+const observer = definePlugin({ name: 'observer', apiVersion: 1, preservesTraining: true, apply: () => undefined });
 const longer = definePlugin({
   name: 'longer',
   apiVersion: 1,

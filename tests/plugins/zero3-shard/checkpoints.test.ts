@@ -44,7 +44,7 @@ function savedAt(hook: 'trainBegin' | 'trainEnd', folder: string): Plugin {
   return definePlugin({
     name: 'saved-at',
     apiVersion: 1,
-    isObserver: true,
+    preservesTraining: true,
     apply: ({ hooks }) => hooks[hook].tap(({ run }) => run.saveState(folder)),
   })();
 }

@@ -8,7 +8,7 @@ export function splitting(collectives: Collectives): Plugin {
   return definePlugin({
     name: 'splitting',
     apiVersion: 1,
-    isObserver: true,
+    preservesTraining: true,
     apply({ hooks, decorate }) {
       decorate(Driver, { uses: {}, create: (inner) => splitDriver(inner, collectives) });
       hooks.gradientsReady.tap(async ({ gradients }) => {

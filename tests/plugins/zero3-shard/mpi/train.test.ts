@@ -10,7 +10,7 @@ const mooring = path.resolve(import.meta.dirname, '../../../../core/cli/mooring.
 const sharded = `${runFile}  - zero3-shard: { persistenceThreshold: 0 }\n  - checkpoint: { everySteps: 1 }\n`;
 /** What a rank does to itself in step 3. */
 const fault = (does: string) => `import { Collectives, definePlugin } from 'mooring';
-export const fault = definePlugin({ name: 'fault', apiVersion: 1, isObserver: true, uses: { ranks: Collectives },
+export const fault = definePlugin({ name: 'fault', apiVersion: 1, preservesTraining: true, uses: { ranks: Collectives },
   apply({ hooks, services }) {
     hooks.stepBegin.tap(({ step }) => void (step.index === 3 && services.ranks.rank === 1 && ${does}));
   },
