@@ -17,15 +17,17 @@ export async function reduceLarge(
   const { collectives, limit, of } = options;
   const flat = tf.reshape(gradient, [-1]);
   gradient.dispose();
-  const sums = cut(ranges, limit).map((piece) => {
+  const pieces = cut(ranges, limit);
+  let unwritten = pieces.length * ranges.length;
+  const sums = pieces.map((piece) => {
     const write = (part: Float32Array, to: number) => {
       const { begin } = piece[to] as Range;
       tf.tidy(() => copyInto(tf.slice(flat, begin, part.length), part));
+      if (--unwritten === 0) flat.dispose();
     };
     return directOf(collectives).reduceScatter(piece.map(lengthOf), of, write, added);
   });
   const parts = await Promise.all(sums);
-  flat.dispose();
   if (parts.length === 1) return parts[0] as tf.Tensor;
   const joined = tf.concat(parts);
   tf.dispose(parts);
