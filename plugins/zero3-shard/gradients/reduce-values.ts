@@ -19,7 +19,6 @@ export async function reduceValues(
   options: { readonly partition: Partition; readonly collectives: Collectives; readonly limit: number },
 ): Promise<readonly Float32Array[]> {
   const { partition, collectives, limit } = options;
-  if (partition.ranks === 1) return values;
   const isWhole = (parameter: number) => partition.isWhole(specs[parameter] as ParameterSpec);
   const all = specs.map((spec, parameter) => ({
     parameter,

@@ -36,8 +36,8 @@ export function createShardedGradients(options: {
     waiting.get(name)?.dispose();
     waiting.delete(name);
   };
-  const reduce = async () => {
-    const all = Promise.all([begun, reduceWaiting()]);
+  const reduce = async (limit = Number.POSITIVE_INFINITY) => {
+    const all = Promise.all([begun, reduceWaiting(limit)]);
     begun = all;
     all.catch(() => undefined); // thrown where it is awaited
     await all;
@@ -54,8 +54,12 @@ export function createShardedGradients(options: {
       if (before !== undefined) tf.dispose([before, gradient]);
     },
     drop,
-    reduce,
-    complete: reduce,
+    reduce: () => reduce(),
+    async complete() {
+      // nothing else is begun meanwhile: so all of the model's need not be on their way at once
+      do await reduce(options.reduceBucketSize);
+      while (waiting.size > 0);
+    },
     async globalNorm(names = inner.gradients.names) {
       // what every rank has whole counts once
       const own = names.filter((name) => collectives.rank === 0 || !partition.isWhole(specOf(name)));
@@ -72,10 +76,14 @@ export function createShardedGradients(options: {
     },
   };
 
-  async function reduceWaiting(): Promise<void> {
+  /** Of what waits, as much as has no more than `most` elements, and one at least. */
+  async function reduceWaiting(most: number): Promise<void> {
     const before = clearings;
-    const all = [...waiting].map(([name, gradient]) => ({ spec: specOf(name), gradient }));
-    waiting.clear();
+    const all = takeWaiting(most);
+    if (partition.ranks === 1) {
+      for (const { spec, gradient } of all) take(spec, gradient, before);
+      return;
+    }
     const isAlone = ({ spec }: (typeof all)[number]) => !partition.isWhole(spec) && isLarge(elementsOf(spec));
     const large = all.filter(isAlone);
     const others = all.filter((each) => !isAlone(each));
@@ -105,14 +113,24 @@ export function createShardedGradients(options: {
     }
   }
 
+  function takeWaiting(most: number): { readonly spec: ParameterSpec; readonly gradient: tf.Tensor }[] {
+    let elements = 0;
+    const taken = [...waiting].filter(([, { size }]) => {
+      elements += size;
+      return elements === size || elements <= most;
+    });
+    for (const [name] of taken) waiting.delete(name);
+    return taken.map(([name, gradient]) => ({ spec: specOf(name), gradient }));
+  }
+
   /** Has a sum added to this rank's gradients, unless it is of a step that failed meanwhile. */
   function take(spec: ParameterSpec, sum: tf.Tensor, before: number): void {
     if (clearings > before) {
       sum.dispose();
       return;
     }
-    const received = partition.isWhole(spec) ? 0 : sum.size;
-    if (partition.ranks > 1) counters.bytesReduced += 4 * (elementsOf(spec) - received);
+    const kept = partition.ranks > 1 && partition.isWhole(spec) ? 0 : sum.size;
+    counters.bytesReduced += 4 * (elementsOf(spec) - kept);
     inner.accumulate(spec.name, sum);
   }
 }

@@ -134,6 +134,37 @@ describe.each(engineNames)('a store of parts on %s', (name) => {
     }),
   );
 
+  test('what is left to add at the end of a step is on its way in no more than a bucket at a time', async () => {
+    const most = await inRanks(2, async (collectives) => {
+      let [onTheirWay, most] = [0, 0];
+      const counting: Collectives = {
+        ...collectives,
+        async reduceScatter(values, ...rest) {
+          onTheirWay += values.length;
+          most = Math.max(most, onTheirWay);
+          const sum = await collectives.reduceScatter(values, ...rest);
+          onTheirWay -= values.length;
+          return sum;
+        },
+      };
+      const sizes = { persistenceThreshold: 0, maxLiveParameters: 0, reduceBucketSize: 20 };
+      const store = createShardedStore(createParameterStore(engine), counting, {
+        ...sizes,
+        counters: createCounters(),
+      });
+      for (const name of ['alpha', 'bravo', 'charlie', 'delta', 'echo']) {
+        store.define({ name, shape: [2, 4], isDecayed: true });
+        store.load(name, tf.zeros([2, 4]));
+        store.accumulate(name, tf.ones([2, 4]));
+      }
+      await store.gradients.complete?.();
+      expect(part(store, 'echo')).toEqual([2, 2, 2, 2]);
+      store.dispose();
+      return most;
+    });
+    expect(most).toEqual([16, 16]);
+  });
+
   test('a whole value outside of a window is refused by name, and what a rank has is there', async () => {
     await onRanks(2, async (store, { rank }) => {
       store.define({ name: 'alpha', shape: [2, 3], isDecayed: true });
