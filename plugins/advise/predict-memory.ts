@@ -48,10 +48,10 @@ export interface Setting extends Demands {
 /**
  * Resident beyond tensors, fitted to compiled runs of the models of `tests/bench/models.ts` (`tests/bench/advise.ts`):
  * Node, TensorFlow and what XLA keeps of its compiling, a share of the tensors that the allocator holds back, and what
- * the head's executable makes inside, in matrices of its logits. Sharded, also copies of the largest parameter: its values
- * and its gradient, as they are laid out for the ranks and as they come from them.
+ * the head's executable makes inside, in matrices of its logits. Sharded, also memory that carries values and gradients
+ * between ranks, in copies of the largest parameter.
  */
-export const runtime = { bytes: 740e6, eagerBytes: 580e6, share: 0.12, logits: 3, copies: 4 } as const;
+export const runtime = { bytes: 740e6, eagerBytes: 580e6, share: 0.12, logits: 3, copies: 5 } as const;
 
 const bytesOf = (numbers: number) => 4 * numbers;
 
@@ -140,8 +140,9 @@ function mostOf(moments: readonly Moment[]): number {
   return bytesOf(Math.max(...moments.map(({ gradients, activations, live }) => gradients + activations + live)));
 }
 
-/** Of another model values are on their way, and no gradients. */
+/** Of another model values are on their way, and no gradients. With stage 1 all gradients are, as they go and as they come. */
 function copiedNumbers(shapes: Shapes, referenceShapes: Shapes, sharding: Sharding): number {
+  if (sharding.stage === 1) return 2 * Math.min(sharding.reduceBucketSize, gatheredOf(parameterSizes(shapes), sharding));
   const own = gatheredOf([shapes.largest], sharding) * runtime.copies;
   const other = gatheredOf([referenceShapes.largest], sharding) * (runtime.copies / 2);
   return sharding.stage === 3 ? Math.max(own, other) : own;

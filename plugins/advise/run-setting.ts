@@ -41,6 +41,7 @@ export async function settingsOfRun(
       persistenceThreshold: option('zero3-shard.persistenceThreshold') ?? shardingDefaults.persistenceThreshold,
       prefetchBucketSize: option('zero3-shard.prefetchBucketSize') ?? shardingDefaults.prefetchBucketSize,
       maxLiveParameters: option('zero3-shard.maxLiveParameters') ?? shardingDefaults.maxLiveParameters,
+      reduceBucketSize: option('zero3-shard.reduceBucketSize') ?? shardingDefaults.reduceBucketSize,
     },
     isMixed: average === undefined && alpha !== undefined && alpha !== 1,
     average,

@@ -11,6 +11,8 @@ export interface Sharding {
   readonly prefetchBucketSize: number;
   /** Numbers that stay gathered when their block has run. */
   readonly maxLiveParameters: number;
+  /** Numbers of gradients that are on their way at the end of a step, where stage 1 adds them all. */
+  readonly reduceBucketSize: number;
 }
 
 /** What `zero3-shard` does where its options say nothing. */
@@ -18,6 +20,7 @@ export const shardingDefaults = {
   persistenceThreshold: 100_000,
   prefetchBucketSize: 50_000_000,
   maxLiveParameters: 0,
+  reduceBucketSize: 500_000_000,
 } as const;
 
 /** The most numbers of a parameter that a rank holds: parts end at even boundaries, and small ones are not split. */
