@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { bindingRevision } from './mend.ts';
 
 /** The release of `@tensorflow/tfjs-node-gpu` whose binding is compiled; it must equal that of `@tensorflow/tfjs`. */
 export const tfjsNodeVersion = '4.22.0';
@@ -14,6 +15,8 @@ export interface InstalledEngine {
   /** Where libtensorflow came from, in words. */
   readonly source: string;
   readonly installedAt: string;
+  /** How its binding was compiled: `bindingRevision`. */
+  readonly binding: number;
 }
 
 /** The per-user cache: `MOORING_CACHE`, else what the platform prescribes. */
@@ -42,14 +45,14 @@ export function packageFolder(build: string): string {
 }
 
 /**
- * The engine in use, if there is one. What cannot be read, or was linked to libraries that have gone, counts as none:
- * installing replaces it.
+ * The engine in use, if there is one. What cannot be read, was compiled otherwise than now, or was linked to libraries that
+ * have gone, counts as none: installing replaces it.
  */
 export function readInstalled(folder = engineFolder()): InstalledEngine | undefined {
   try {
     const installed = JSON.parse(readFileSync(join(folder, 'current.json'), 'utf8')) as InstalledEngine;
     const libraries = join(packageFolder(buildFolder(installed, folder)), 'deps', 'lib');
-    return existsSync(libraries) ? installed : undefined;
+    return installed.binding === bindingRevision && existsSync(libraries) ? installed : undefined;
   } catch {
     return undefined;
   }

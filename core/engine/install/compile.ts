@@ -5,6 +5,7 @@ import { failure } from '../errors.ts';
 import { cacheFolder, packageFolder } from './cache.ts';
 import { hushSource } from './hush.ts';
 import type { Libtensorflow } from './libtensorflow.ts';
+import { mendBinding } from './mend.ts';
 import { run } from './run.ts';
 
 /** A compiler that runs: `CXX`, else g++, clang++ or c++. Throws `ENGINE_NO_COMPILER`. */
@@ -21,7 +22,7 @@ export async function findCompiler(): Promise<readonly [command: string, ...args
 }
 
 /**
- * Compiles the package's binding, as its authors wrote it, against the libraries, and links these into its `deps/lib`.
+ * Compiles the package's binding, mended, against the libraries, and links these into its `deps/lib`.
  * Throws `ENGINE_COMPILE`.
  */
 export async function compileBinding(
@@ -33,6 +34,7 @@ export async function compileBinding(
   const output = join(folder, 'lib', 'napi-v8');
   await mkdir(output, { recursive: true });
   await linkLibraries(join(folder, 'deps'), dirname(tensorflow.libraries[0]));
+  await mendBinding(folder);
 
   const hush = join(output, 'hush.cc');
   await writeFile(hush, hushSource);

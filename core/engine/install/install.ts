@@ -7,6 +7,7 @@ import { buildFolder, cacheFolder, engineFolder, type InstalledEngine, readInsta
 import { compileBinding, findCompiler } from './compile.ts';
 import { type FindOptions, findLibtensorflow } from './libtensorflow.ts';
 import { withLock } from './lock.ts';
+import { bindingRevision } from './mend.ts';
 import { placePackage } from './package.ts';
 import { prove } from './prove.ts';
 
@@ -46,6 +47,7 @@ export async function installEngine(options: InstallOptions = {}): Promise<Insta
         gpu,
         source: tensorflow.source,
         installedAt: new Date().toISOString(),
+        binding: bindingRevision,
       };
       await rename(build, buildFolder(installed, folder));
       await putInPlace(folder, installed);

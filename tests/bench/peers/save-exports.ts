@@ -16,7 +16,8 @@ for (const family of families) {
   const folder = path.resolve(output, family);
   const model = path.join(folder, 'base');
   mkdirSync(folder, { recursive: true });
-  for (const from of [`models/${family}`, 'trl/tokenizer']) cpSync(path.join(fixtures, from), model, { recursive: true });
+  for (const from of [`models/${family}`, 'trl/tokenizer'])
+    cpSync(path.join(fixtures, from), model, { recursive: true });
   const run = {
     model,
     data: path.join(fixtures, 'trl/pairs.jsonl'),
@@ -27,7 +28,14 @@ for (const family of families) {
   writeFileSync(path.join(folder, 'run.yaml'), JSON.stringify(run)); // JSON is YAML
   mooring('train', path.join(folder, 'run.yaml'));
   const tokens = ['--tokens', path.join(model, 'expected.safetensors'), '--logits'];
-  mooring('score', '--model', path.join(folder, 'run/model'), ...tokens, '--output', path.join(folder, 'scores.safetensors'));
+  mooring(
+    'score',
+    '--model',
+    path.join(folder, 'run/model'),
+    ...tokens,
+    '--output',
+    path.join(folder, 'scores.safetensors'),
+  );
 }
 writeFileSync(path.join(output, 'families.json'), JSON.stringify(families));
 

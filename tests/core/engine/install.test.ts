@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openEngine } from '../../../core/engine/engine.ts';
@@ -166,6 +166,20 @@ test('an installed engine that does not load is named, and wasm takes over', asy
   expect(lines.at(-1)).toMatch(new RegExp(`mooring engine install.*${build}`));
 });
 
+test('the binding that is compiled keeps what threads would break in a place for each', async () => {
+  machine.tensorflow(cachedTensorflow(false));
+  const { build } = await install();
+  const source = join(
+    engineFolder(),
+    'builds',
+    build,
+    'node_modules/@tensorflow/tfjs-node-gpu/binding/tfjs_backend.cc',
+  );
+  expect(readFileSync(source, 'utf8').match(/^static .*;$/gm)).toEqual([
+    'static thread_local std::set<std::string> ATTR_NAME_SET;',
+  ]);
+});
+
 test('names the cache that it cannot write to', async () => {
   process.env.MOORING_CACHE = join(machine.folder, 'bin', 'g++');
   await expect(install()).rejects.toMatchObject({ code: 'ENGINE_CACHE' });
@@ -178,6 +192,16 @@ describe('set-up for a run', () => {
     await ensureEngine({ log: (line) => lines.push(line) });
     expect(readInstalled()).toBeDefined();
     expect(machine.calls('g++', 'tfjs_binding.node')).toBe(1);
+  });
+
+  test('installs again what was compiled otherwise than it is now', async () => {
+    machine.tensorflow(cachedTensorflow(false));
+    const installed = await install();
+    const earlier = { ...installed, binding: installed.binding - 1 };
+    writeFileSync(join(engineFolder(), 'current.json'), JSON.stringify(earlier));
+    expect(readInstalled()).toBeUndefined();
+    await ensureEngine({ log: (line) => lines.push(line) });
+    expect(readInstalled()?.binding).toBe(installed.binding);
   });
 
   test('says in one line that it goes on with wasm where there is no compiler', async () => {
