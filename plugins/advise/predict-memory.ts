@@ -142,7 +142,8 @@ function mostOf(moments: readonly Moment[]): number {
 
 /** Of another model values are on their way, and no gradients. With stage 1 all gradients are, as they go and as they come. */
 function copiedNumbers(shapes: Shapes, referenceShapes: Shapes, sharding: Sharding): number {
-  if (sharding.stage === 1) return 2 * Math.min(sharding.reduceBucketSize, gatheredOf(parameterSizes(shapes), sharding));
+  if (sharding.stage === 1)
+    return 2 * Math.min(sharding.reduceBucketSize, gatheredOf(parameterSizes(shapes), sharding));
   const own = gatheredOf([shapes.largest], sharding) * runtime.copies;
   const other = gatheredOf([referenceShapes.largest], sharding) * (runtime.copies / 2);
   return sharding.stage === 3 ? Math.max(own, other) : own;

@@ -4,8 +4,8 @@ const { mmapThreshold, trimThreshold } = { mmapThreshold: -3, trimThreshold: -1 
 
 /**
  * Asks the C library to keep memory that is freed, up to a quarter of a GiB at a time, for what is allocated next. Values
- * of parameters and gradients come and go with every block, and large ones are otherwise mapped and zeroed anew each time:
- * measured on a virtual machine, 32 MiB take 93 ms so, and 13 ms where they are kept. Only glibc knows how.
+ * of parameters and gradients come and go with every block, and large ones are otherwise mapped and zeroed anew each time.
+ * Only glibc knows how.
  */
 export async function keepFreedMemory(): Promise<void> {
   if (process.platform !== 'linux' || !isMainThread) return;
