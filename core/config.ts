@@ -45,7 +45,10 @@ export const runSchema = z.strictObject({
 export type TrainSettings = z.output<typeof trainSchema>;
 
 /** A checked run, defaults filled in. */
-export type RunConfig = z.output<typeof runSchema>;
+export interface RunConfig extends z.output<typeof runSchema> {
+  /** Where the folders are that its plugins read, by what their options say, which may be relative to the run's own. */
+  readonly folders: Readonly<Record<string, string>>;
+}
 
 /** A run as its author writes it. */
 export type RunInput = z.input<typeof runSchema>;

@@ -1,6 +1,7 @@
+import path from 'node:path';
 import { Assembly, nameOf, type Plan } from './assembly.ts';
 import { checkpointsFolder, findCheckpoint } from './checkpoint/find-checkpoint.ts';
-import { fieldsOf, foldersOf } from './checkpoint/identity.ts';
+import { fieldsOf } from './checkpoint/identity.ts';
 import { saveState } from './checkpoint/save-state.ts';
 import { refuseRepeated } from './collectives/refuse-repeated.ts';
 import { announced } from './collectives/together.ts';
@@ -55,7 +56,8 @@ export interface TrainerOptions {
  */
 export function createTrainer(input: RunInput, options: TrainerOptions = {}): Trainer {
   const locate: Locate = options.locate ?? ((path) => path.map(String).join('.'));
-  return new Trainer(checkOptions(runSchema, input, locate), options.log ?? createLog());
+  const config = { ...checkOptions(runSchema, input, locate), folders: {} };
+  return new Trainer(config, options.log ?? createLog());
 }
 
 /** A run in the making: `use` and `remove` edit a list, `explain` and `train` freeze it. */
@@ -198,10 +200,10 @@ export class Trainer {
       [coreServices(() => assembly.hooks, config, this.log, admit), ...this.plugins],
       this.log,
     );
-    config.current = {
-      ...this.config,
-      train: assembly.hooks.call.configure(this.config.train, { config: this.config }),
-    };
+    const read = assembly.chosen.flatMap(({ definition, options }) => definition.folders?.(options) ?? []);
+    const folders = Object.fromEntries(read.map((folder) => [folder, path.resolve(this.config.folder, folder)]));
+    const given = { ...this.config, folders };
+    config.current = { ...given, train: assembly.hooks.call.configure(given.train, { config: given }) };
     return assembly;
   }
 
@@ -237,7 +239,6 @@ export class Trainer {
       evaluate: () => evaluate(session),
       passes: () => comingPasses(session),
       fields: () => fieldsOf(session),
-      folders: () => foldersOf(session),
       saveState: (folder) => saveState(session, folder),
     });
     const session: Session = {

@@ -29,8 +29,6 @@ export interface Run {
   passes(): ComingPasses;
   /** All that decides what it does, but for what is in files, each field as text: the ranks of one run have it in common. */
   fields(): Readonly<Record<string, string>>;
-  /** Folders that its plugins read, by what their options say. */
-  folders(): Readonly<Record<string, string>>;
   /**
    * Saves all that going on needs into a new folder, which appears whole or not at all: in `betweenSteps` and `trainEnd`.
    * Throws CHECKPOINT_MID_STEP, DISK_FULL and WRITE_FAILED.

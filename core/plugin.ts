@@ -75,7 +75,7 @@ export interface PluginDefinition<Input, Options, Used extends Uses> {
   readonly capturable?: boolean;
   /** Whether the same is trained with it and without, figures equal but for last digits: a run may resume without it. */
   readonly preservesTraining?: boolean;
-  /** Folders that it reads, from its options, as they are written there: ranks compare what is in them. */
+  /** Folders that it reads, from its options, as written there: `config.folders` says where each is; ranks compare them. */
   folders?(options: Options): readonly string[];
   /** Commands that it adds to the command line. */
   readonly commands?: readonly Command[];

@@ -58,7 +58,6 @@ export class RunState implements Run {
   readonly evaluate: Run['evaluate'];
   readonly passes: Run['passes'];
   readonly fields: Run['fields'];
-  readonly folders: Run['folders'];
   readonly saveState: Run['saveState'];
 
   constructor(
@@ -66,7 +65,7 @@ export class RunState implements Run {
     steps: number,
     accounts: Ledger,
     collectives: Tokens.Collectives,
-    actions: Pick<Run, 'evaluate' | 'passes' | 'fields' | 'folders' | 'saveState'>,
+    actions: Pick<Run, 'evaluate' | 'passes' | 'fields' | 'saveState'>,
   ) {
     this.config = config;
     this.collectives = collectives;
@@ -75,7 +74,6 @@ export class RunState implements Run {
     this.evaluate = actions.evaluate;
     this.passes = actions.passes;
     this.fields = actions.fields;
-    this.folders = actions.folders;
     this.saveState = actions.saveState;
   }
 

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import path from 'node:path';
 import type { Session } from '../session.ts';
 import { readVersion } from '../version.ts';
 import type { State } from './state-file.ts';
@@ -57,12 +56,6 @@ export function fieldsOf({ config, data, engine, evaluationData, model, plugins 
     plugins: chosen.map(({ definition }) => definition.name),
     ...Object.fromEntries(chosen.map(({ definition, options }) => [definition.name, options ?? {}])),
   });
-}
-
-/** The folders that plugins read, by what their options say: these may be relative to the run's own. */
-export function foldersOf({ config, plugins }: Pick<Session, 'config' | 'plugins'>): Fields {
-  const named = plugins.flatMap(({ definition, options }) => definition.folders?.(options) ?? []);
-  return Object.fromEntries(named.map((folder) => [folder, path.resolve(config.folder, folder)]));
 }
 
 /** Every field that two runs do not share, each as a clause: what it was, what it is. */

@@ -119,7 +119,7 @@ function averageOf(fields: Fields, steps: number): AverageCopies | undefined {
 
 /** Of a reloaded reference that is not the policy's own folder. */
 function otherShapes(run: Run, fields: Fields, models: Models | undefined): Shapes | undefined {
-  const folder = run.folders()[fields['ref-reload.model'] ?? ''];
+  const folder = run.config.folders[fields['ref-reload.model'] ?? ''];
   if (folder === undefined || folder === path.resolve(run.config.model)) return undefined;
   return models && shapesOf(models.open(folder));
 }

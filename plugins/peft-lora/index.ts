@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import {
   Collectives,
   Driver,
@@ -66,7 +66,7 @@ export const peftLora = definePlugin({
       const { store, config, random } = services;
       const place = { model, store, define };
       const { dropout } = options;
-      const at = (folder: string) => resolve(config.folder, folder);
+      const at = (folder: string) => config.folders[folder] as string;
       for (const { name } of model.parameters) {
         store.setTrainable(name, false);
         if (options.storage !== 'float32') store.setStorage(name, options.storage);

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { Collectives, Drivers, definePlugin, Model, Models, Reference, RunConfig } from 'mooring';
 import { z } from 'zod';
 import { createReloadedReference, type ReloadedReference } from './reference.ts';
@@ -19,7 +18,7 @@ export const refReload = definePlugin({
     provide(Reference, {
       uses: { config: RunConfig, collectives: Collectives, model: Model, models: Models, drivers: Drivers },
       async create({ config, collectives, model, models, drivers }) {
-        const folder = path.resolve(config.folder, options.model);
+        const folder = config.folders[options.model] as string;
         const other = models.open(folder);
         const { vocabularySize } = model;
         await refuseOtherVocabulary({ folder: config.model, vocabularySize }, { folder, ...other });

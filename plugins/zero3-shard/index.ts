@@ -50,7 +50,8 @@ export const zero3Shard = definePlugin({
         const model = await sharing.find(config.model, folder);
         const data = await sharing.find(config.data, folder);
         const evalData = await sharing.find(config.evalData, folder);
-        return { ...config, model, data, evalData };
+        const folders = await sharing.findAll(config.folders, folder);
+        return { ...config, model, data, evalData, folders };
       },
     });
     decorate(ParameterStore, {

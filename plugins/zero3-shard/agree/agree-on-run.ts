@@ -14,7 +14,7 @@ type Fields = Readonly<Record<string, string>>;
 export async function agreeOnRun(collectives: Collectives, run: Run): Promise<void> {
   if (collectives.ranks === 1) return;
   const digests = await digestsOf(run.config.model);
-  for (const [named, folder] of Object.entries(run.folders()))
+  for (const [named, folder] of Object.entries(run.config.folders))
     for (const [file, digest] of Object.entries(await digestsOf(folder))) digests[`${named}: ${file}`] = digest;
   await agreeOn(collectives, {
     ...run.fields(),

@@ -21,6 +21,8 @@ export interface FileSharing {
    * left to who reads it to say so. Every rank calls it. Throws RANK_FAILED, DISK_FULL and WRITE_FAILED.
    */
   find<Place extends string | undefined>(place: Place, folder: string): Promise<Place | string>;
+  /** The same of all places that any rank names: each gets those of its own names. */
+  findAll(places: Readonly<Record<string, string>>, folder: string): Promise<Readonly<Record<string, string>>>;
   /** Removes the copies. */
   dispose(): void;
 }
@@ -38,7 +40,7 @@ export function createFileSharing(collectives: Collectives, log: Log, isSeen = e
     return folder;
   };
 
-  return {
+  const sharing: FileSharing = {
     async find(place, folder) {
       if (ranks === 1) return place;
       const isThere = place !== undefined && existsSync(place);
@@ -63,10 +65,21 @@ export function createFileSharing(collectives: Collectives, log: Log, isSeen = e
       else removeTemporaryFolder(own);
       return isFolder ? copy : path.join(copy, path.basename(place));
     },
+    async findAll(places, folder) {
+      // ranks that name others are refused later, by name
+      const names = new Set((await tell(Object.keys(places), 'the folders that plugins read')).flat());
+      const found = { ...places };
+      for (const name of names) {
+        const place = await sharing.find(places[name], folder);
+        if (place !== undefined) found[name] = place;
+      }
+      return found;
+    },
     dispose() {
       for (const copy of copies.splice(0)) removeTemporaryFolder(copy);
     },
   };
+  return sharing;
 }
 
 /** What is at a place. */

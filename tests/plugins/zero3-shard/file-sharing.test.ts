@@ -12,11 +12,13 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeEach, expect, test } from '@jest/globals';
-import { type Collectives, createTrainer } from 'mooring';
+import { type Collectives, createTrainer, type Plugin } from 'mooring';
 import { causalLm } from 'mooring/plugins/causal-lm';
 import { dpo } from 'mooring/plugins/dpo';
+import { peftLora } from 'mooring/plugins/peft-lora';
 import { preferenceData } from 'mooring/plugins/preference-data';
 import { refClone } from 'mooring/plugins/ref-clone';
+import { refReload } from 'mooring/plugins/ref-reload';
 import { tokenizer } from 'mooring/plugins/tokenizer';
 import { zero3Shard } from 'mooring/plugins/zero3-shard';
 import { givenRanks, inRanks } from 'mooring/testing';
@@ -132,11 +134,19 @@ test('a rank that cannot write its copy ends all, and leaves nothing half-writte
   expect(existsSync(home('bravo'))).toBe(false);
 });
 
-test('a run trains on ranks without the model and the data as on those that have them, and leaves no copy', async () => {
+test.each<[string, () => Plugin]>([
+  ['the model and the data', refClone],
+  ['the model that a plugin reloads', () => refReload({ model: 'reference' })],
+  ['the adapter that a plugin trains', () => peftLora({ adapter: 'adapter', allowRawBase: true })],
+])('a run trains on ranks without %s as on those that have them, and leaves no copy', async (_, reference) => {
   const model = path.join(home('alpha'), 'model');
   cpSync(fixture('qwen2'), model, { recursive: true });
   cpSync(path.resolve(fixture('qwen2'), '../../trl/tokenizer'), model, { recursive: true });
   cpSync(path.resolve(fixture('qwen2'), '../../trl/pairs.jsonl'), path.join(home('alpha'), 'pairs.jsonl'));
+  cpSync(model, path.join(home('alpha'), 'reference'), { recursive: true });
+  cpSync(path.resolve(fixture('qwen2'), '../../peft/qwen2_attention'), path.join(home('alpha'), 'adapter'), {
+    recursive: true,
+  });
   const run = async (collectives: Collectives) => {
     const disk = home(disks[collectives.rank] as string);
     const data = path.join(disk, 'pairs.jsonl');
@@ -148,8 +158,11 @@ test('a run trains on ranks without the model and the data as on those that have
       learningRate: 1e-3,
       engine: 'wasm',
     } as const;
-    const trainer = createTrainer({ model: path.join(disk, 'model'), data, evalData: data, train }, { log: quiet });
-    trainer.use(causalLm(), tokenizer(), preferenceData(), dpo(), refClone());
+    const trainer = createTrainer(
+      { model: path.join(disk, 'model'), data, evalData: data, folder: disk, train },
+      { log: quiet },
+    );
+    trainer.use(causalLm(), tokenizer(), preferenceData(), dpo(), reference());
     const { record, evaluation } = await trainer.use(zero3Shard(), givenRanks(collectives, 'zero3-shard')).train();
     return { record, evaluation };
   };
