@@ -36,7 +36,8 @@ export function forget(name: string): void {
 export function leftover(name: string): { readonly target: string; readonly kind: AsideKind } | undefined {
   const [, target, machine, id, kind] = pattern.exec(name) ?? [];
   if (target === undefined || machine !== hostOf(kind as AsideKind) || inUse.has(name)) return undefined;
-  const isOurs = Number(id) === process.pid; // an earlier process of our id, since it is not in use here
+  // an earlier process of our id, since it is not in use here; what is temporary may be of another thread of this one
+  const isOurs = Number(id) === process.pid && kind !== 'temporary';
   return isOurs || !isAlive(Number(id)) ? { target, kind: kind as AsideKind } : undefined;
 }
 

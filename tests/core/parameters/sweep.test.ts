@@ -58,6 +58,14 @@ test('what is temporary is made where that of dead processes goes, and nothing e
   expect(readdirSync(home)).toHaveLength(2);
 });
 
+test('what another thread of this process has made for as long as it runs stays', async () => {
+  const home = folder();
+  const made = await makeTemporaryFolder(home, '.copy');
+  forget(made); // threads do not know of each other what is in use
+  const second = await makeTemporaryFolder(home, '.copy');
+  expect(readdirSync(home).sort()).toEqual([made, second].map((file) => path.basename(file)).sort());
+});
+
 const apart = ['unshare', '--fork', '--pid', '--mount-proc', process.execPath];
 const isPossible = spawnSync(apart[0] as string, [...apart.slice(1), '-e', '']).status === 0;
 const tried = isPossible ? test : test.skip;
