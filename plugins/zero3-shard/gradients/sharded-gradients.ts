@@ -29,7 +29,7 @@ export function createShardedGradients(options: {
 }): ShardedGradients {
   const { inner, specOf, partition, collectives, counters } = options;
   const waiting = new Map<string, tf.Tensor>();
-  let begun: Promise<unknown> = Promise.resolve();
+  let begun: Promise<void> = Promise.resolve();
   let clearings = 0;
 
   const drop = (name: string) => {
@@ -37,7 +37,7 @@ export function createShardedGradients(options: {
     waiting.delete(name);
   };
   const reduce = async (limit = Number.POSITIVE_INFINITY) => {
-    const all = Promise.all([begun, reduceWaiting(limit)]);
+    const all = Promise.all([begun, reduceWaiting(limit)]).then(() => undefined); // or each would keep all before it
     begun = all;
     all.catch(() => undefined); // thrown where it is awaited
     await all;

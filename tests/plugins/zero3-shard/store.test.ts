@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
@@ -163,6 +165,20 @@ describe.each(engineNames)('a store of parts on %s', (name) => {
       return most;
     });
     expect(most).toEqual([16, 16]);
+  });
+
+  test('what was added earlier is not kept, however often gradients are added', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    await onRanks(1, async ({ gradients }) => {
+      const reduceOften = async () => {
+        for (let time = 0; time < 20_000; time++) await gradients.reduce();
+        collect();
+        return process.memoryUsage().heapUsed;
+      };
+      const first = await reduceOften();
+      expect((await reduceOften()) - first).toBeLessThan(20_000 * 32);
+    });
   });
 
   test('a whole value outside of a window is refused by name, and what a rank has is there', async () => {
