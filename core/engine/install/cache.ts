@@ -49,10 +49,16 @@ export function packageFolder(build: string): string {
  * have gone, counts as none: installing replaces it.
  */
 export function readInstalled(folder = engineFolder()): InstalledEngine | undefined {
+  const installed = readCurrent(folder);
+  if (installed?.binding !== bindingRevision) return undefined;
+  const libraries = join(packageFolder(buildFolder(installed, folder)), 'deps', 'lib');
+  return existsSync(libraries) ? installed : undefined;
+}
+
+/** The engine that was installed last, by whatever release: others than this may use it. */
+export function readCurrent(folder = engineFolder()): InstalledEngine | undefined {
   try {
-    const installed = JSON.parse(readFileSync(join(folder, 'current.json'), 'utf8')) as InstalledEngine;
-    const libraries = join(packageFolder(buildFolder(installed, folder)), 'deps', 'lib');
-    return installed.binding === bindingRevision && existsSync(libraries) ? installed : undefined;
+    return JSON.parse(readFileSync(join(folder, 'current.json'), 'utf8')) as InstalledEngine;
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MooringError } from '../../errors.ts';
 import { failure } from '../errors.ts';
-import { buildFolder, cacheFolder, engineFolder, type InstalledEngine, readInstalled } from './cache.ts';
+import { buildFolder, cacheFolder, engineFolder, type InstalledEngine, readCurrent, readInstalled } from './cache.ts';
 import { compileBinding, findCompiler } from './compile.ts';
 import { type FindOptions, findLibtensorflow } from './libtensorflow.ts';
 import { withLock } from './lock.ts';
@@ -29,7 +29,7 @@ export async function installEngine(options: InstallOptions = {}): Promise<Insta
   const install = async () => {
     const earlier = readInstalled(folder);
     if (onlyIfMissing && earlier !== undefined) return earlier;
-    await removeBuilds(folder, earlier?.build);
+    await removeBuilds(folder, readCurrent(folder)?.build);
 
     const compiler = await findCompiler();
     const tensorflow = await findLibtensorflow({ gpu, python, log, progress });

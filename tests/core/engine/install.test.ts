@@ -97,6 +97,15 @@ describe('a step that fails leaves the earlier engine, and names itself', () => 
     expect({ engine: readInstalled(), contents: machine.contents() }).toEqual(before);
   });
 
+  test('also one that was compiled otherwise than now, which another release may use', async () => {
+    const current = join(engineFolder(), 'current.json');
+    writeFileSync(current, JSON.stringify({ ...readInstalled(), binding: 1 }));
+    const before = machine.contents();
+    machine.tool('g++', '[ "$1" = --version ] || { echo "x.cc: error: no"; exit 1; }');
+    await expect(install()).rejects.toMatchObject({ code: 'ENGINE_COMPILE' });
+    expect(machine.contents()).toEqual(before);
+  });
+
   test('names the file that is missing from MOORING_LIBTENSORFLOW', async () => {
     process.env.MOORING_LIBTENSORFLOW = machine.folder;
     await expect(install()).rejects.toThrow(/libtensorflow_cc.* is missing/);
