@@ -17,8 +17,9 @@ import { receiveFiles, type SentFile, sendFiles } from './send-files.ts';
 export interface FileSharing {
   /**
    * Where this rank finds a file, or what a run reads of a model's folder: at `place` where that exists, else in a copy of
-   * what the first rank that has it has there, made in `folder`, one for all ranks that see the same disk. Where no rank has it, it is
-   * left to who reads it to say so. Every rank calls it. Throws RANK_FAILED, DISK_FULL and WRITE_FAILED.
+   * what the first rank that has it has there, made in `folder`, one for all ranks that see the same disk, and for all that
+   * ask for the same place. Where no rank has it, it is left to who reads it to say so. Every rank calls it. Throws
+   * RANK_FAILED, DISK_FULL and WRITE_FAILED.
    */
   find<Place extends string | undefined>(place: Place, folder: string): Promise<Place | string>;
   /** The same of all places that any rank names: each gets those of its own names. */
@@ -33,6 +34,7 @@ export const FileSharing = token<FileSharing>('FileSharing', 'zero3-shard');
 export function createFileSharing(collectives: Collectives, log: Log, isSeen = existsSync): FileSharing {
   const { rank, ranks } = collectives;
   const copies: string[] = [];
+  const copyOf = new Map<string, string>();
   const tell = <Said>(own: Said, of: string) => gatherTexts(collectives, JSON.stringify(own), of).then(parsed<Said>);
   const makeFolder = async (parent: string) => {
     const folder = await makeTemporaryFolder(parent, '.copy');
@@ -41,8 +43,10 @@ export function createFileSharing(collectives: Collectives, log: Log, isSeen = e
   };
 
   const sharing: FileSharing = {
-    async find(place, folder) {
-      if (ranks === 1) return place;
+    async find(asked, folder) {
+      if (ranks === 1) return asked;
+      // a plugin may reload the very model that is trained
+      const place = asked && (copyOf.get(path.resolve(asked)) ?? asked);
       const isThere = place !== undefined && existsSync(place);
       const isLacking = place !== undefined && !isThere;
       const said = await tell({ isThere, isLacking }, 'which files are where');
@@ -63,7 +67,9 @@ export function createFileSharing(collectives: Collectives, log: Log, isSeen = e
       if (isWriter)
         log.info({ place, copy }, `this host has no ${place}: for this run it has a copy of what rank ${root} has`);
       else removeTemporaryFolder(own);
-      return isFolder ? copy : path.join(copy, path.basename(place));
+      const found = isFolder ? copy : path.join(copy, path.basename(place));
+      copyOf.set(path.resolve(place), found);
+      return found;
     },
     async findAll(places, folder) {
       // ranks that name others are refused later, by name
@@ -76,6 +82,7 @@ export function createFileSharing(collectives: Collectives, log: Log, isSeen = e
       return found;
     },
     dispose() {
+      copyOf.clear();
       for (const copy of copies.splice(0)) removeTemporaryFolder(copy);
     },
   };

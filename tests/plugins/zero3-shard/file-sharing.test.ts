@@ -99,6 +99,19 @@ test('of a folder a copy has what a run reads, not what other programs keep ther
   expect(copies[1]).toEqual(['config.json']);
 });
 
+test('what is asked for again is copied once', async () => {
+  mkdirSync(path.join(home('alpha'), 'model'));
+  writeFileSync(path.join(home('alpha'), 'model', 'config.json'), '');
+  const found = await inRanks(2, async (collectives) => {
+    const host = disks[collectives.rank] as string;
+    const sharing = createFileSharing(collectives, quiet, seenOn(host));
+    const model = path.join(home(host), 'model');
+    return [await sharing.find(model, home(host)), await sharing.findAll({ model }, home(host))];
+  });
+  for (const [once, again] of found) expect(again).toEqual({ model: once });
+  expect(readdirSync(home('bravo'))).toHaveLength(1);
+});
+
 test('a rank that names no file takes part in what others get', async () => {
   writeFileSync(path.join(home('alpha'), 'pairs.jsonl'), 'lines');
   const found = await inRanks(3, ({ rank, ...collectives }) => {
