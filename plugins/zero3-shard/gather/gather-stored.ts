@@ -20,9 +20,9 @@ export interface Wanted {
 }
 
 /**
- * Starts to gather parameters, each a promise of what is stored of the whole: large ones by themselves, those of
- * float32 written and read where they are carried; small ones together in one call, where float32 and bfloat16 are apart. The order of the calls
- * follows from names, sizes and storage only. Takes ownership of what is given.
+ * Starts to gather parameters, each a promise of what is stored of the whole: large ones by themselves, those of float32
+ * written and read where they are carried; small ones together, in one call for float32 and one for bfloat16. The order of
+ * the calls follows from names, sizes and storage only. Takes ownership of what is given.
  */
 export function gatherStored(
   wanted: readonly Wanted[],

@@ -10,8 +10,8 @@ interface Piece {
 
 /**
  * The sums over all ranks of whole gradients, of which each rank gets its part, and of those that are whole everywhere all
- * of it: one after the other in collectives of at most `limit` elements. All of it is begun before anything is waited for: so what a caller begins next comes after it on every rank.
- * Throws RANK_FAILED.
+ * of it: one after the other in collectives of at most `limit` elements. All of it is begun before anything is waited for,
+ * so that what a caller begins next comes after it on every rank. Throws RANK_FAILED.
  */
 export async function reduceValues(
   specs: readonly ParameterSpec[],

@@ -126,10 +126,10 @@ describe.each(engineNames)('a store of parts on %s', (name) => {
 
   // 65,536 elements are large; 10,000 cut the sums of gradients into several
   test.each([
-    ['carried by threads', inThreadsHere, 500_000_000],
-    ['carried by threads', inThreadsHere, 10_000],
-    ['through copies', inRanks, 10_000],
-  ])('so with large ones, %s, at most %s elements at a time', (_, meet, reduceBucketSize) =>
+    ['carried by threads', 500_000_000, inThreadsHere],
+    ['carried by threads', 10_000, inThreadsHere],
+    ['through copies', 10_000, inRanks],
+  ])('so with large ones, %s, at most %d elements at a time', (_, reduceBucketSize, meet) =>
     check({
       ...{ ranks: 3, persistenceThreshold: 0, reduceBucketSize, storage: 'float32', meet },
       shapes: [[257, 257], [3], [300, 220]],
