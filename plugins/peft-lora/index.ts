@@ -45,6 +45,7 @@ export const peftLora = definePlugin({
   apply({ hooks, options, provide, decorate, services, log }) {
     const set = new AdapterSet();
     let reference: AdapterReference | undefined;
+    let base = '';
 
     decorate(Model, { uses: {}, create: (inner) => withMasks(inner, set) });
     decorate(Driver, { uses: {}, create: (inner) => switchingDriver(inner, set) });
@@ -62,6 +63,10 @@ export const peftLora = definePlugin({
       });
     }
 
+    hooks.configure.tap((train, { config }) => {
+      base = config.model; // as the run names it: a rank may read a copy, which is gone when the adapter is used
+      return train;
+    });
     hooks.modelDefined.tap(async ({ model, define }) => {
       const { store, config, random } = services;
       const place = { model, store, define };
@@ -73,7 +78,7 @@ export const peftLora = definePlugin({
       }
       const trained =
         options.adapter === undefined
-          ? defineFresh(trainedName, configOf(options, model, config.model), place, random)
+          ? defineFresh(trainedName, configOf(options, model, base), place, random)
           : await defineFromFolder(trainedName, at(options.adapter), dropout === undefined ? {} : { dropout }, place);
       set.add(trained);
       for (const [name, folder] of Object.entries(options.adapters)) {

@@ -147,11 +147,8 @@ test('a rank that cannot write its copy ends all, and leaves nothing half-writte
   expect(existsSync(home('bravo'))).toBe(false);
 });
 
-test.each<[string, () => Plugin]>([
-  ['the model and the data', refClone],
-  ['the model that a plugin reloads', () => refReload({ model: 'reference' })],
-  ['the adapter that a plugin trains', () => peftLora({ adapter: 'adapter', allowRawBase: true })],
-])('a run trains on ranks without %s as on those that have them, and leaves no copy', async (_, reference) => {
+/** The first host has all that runs read. */
+function fillFirstHost() {
   const model = path.join(home('alpha'), 'model');
   cpSync(fixture('qwen2'), model, { recursive: true });
   cpSync(path.resolve(fixture('qwen2'), '../../trl/tokenizer'), model, { recursive: true });
@@ -160,29 +157,48 @@ test.each<[string, () => Plugin]>([
   cpSync(path.resolve(fixture('qwen2'), '../../peft/qwen2_attention'), path.join(home('alpha'), 'adapter'), {
     recursive: true,
   });
-  const run = async (collectives: Collectives) => {
-    const disk = home(disks[collectives.rank] as string);
-    const data = path.join(disk, 'pairs.jsonl');
-    const train = {
-      steps: 2,
-      batchSize: 2,
-      maxLength: 40,
-      evalEverySteps: 2,
-      learningRate: 1e-3,
-      engine: 'wasm',
-    } as const;
-    const trainer = createTrainer(
-      { model: path.join(disk, 'model'), data, evalData: data, folder: disk, train },
-      { log: quiet },
-    );
-    trainer.use(causalLm(), tokenizer(), preferenceData(), dpo(), reference());
-    const { record, evaluation } = await trainer.use(zero3Shard(), givenRanks(collectives, 'zero3-shard')).train();
-    return { record, evaluation };
-  };
+}
+
+/** Trains on a host, by paths to its own disk. */
+async function trainOn(host: string, collectives: Collectives, reference: Plugin, output?: string) {
+  const folder = home(host);
+  const data = path.join(folder, 'pairs.jsonl');
+  const train = {
+    steps: 2,
+    batchSize: 2,
+    maxLength: 40,
+    evalEverySteps: 2,
+    learningRate: 1e-3,
+    engine: 'wasm',
+  } as const;
+  const trainer = createTrainer(
+    { model: path.join(folder, 'model'), data, evalData: data, folder, output, train },
+    { log: quiet },
+  );
+  trainer.use(causalLm(), tokenizer(), preferenceData(), dpo(), reference);
+  const { record, evaluation } = await trainer.use(zero3Shard(), givenRanks(collectives, 'zero3-shard')).train();
+  return { record, evaluation };
+}
+
+test.each<[string, () => Plugin]>([
+  ['the model and the data', refClone],
+  ['the model that a plugin reloads', () => refReload({ model: 'reference' })],
+  ['the adapter that a plugin trains', () => peftLora({ adapter: 'adapter', allowRawBase: true })],
+])('a run trains on ranks without %s as on those that have them, and leaves no copy', async (_, reference) => {
+  fillFirstHost();
+  const run = (collectives: Collectives) => trainOn(disks[collectives.rank] as string, collectives, reference());
   const before = readdirSync(tmpdir());
   const [whole] = await inRanks(1, run);
   const found = await inRanks(2, run);
   expect(found[1]).toEqual(found[0]);
   expect(found[0]?.record?.loss).toBeCloseTo(whole?.record?.loss as number, 5);
   expect(readdirSync(tmpdir()).filter((name) => name.startsWith('.copy') && !before.includes(name))).toEqual([]);
+});
+
+test('a saved adapter names its base as the run does, where the rank that saves it had a copy too', async () => {
+  fillFirstHost();
+  const output = path.join(home('charlie'), 'output');
+  await inRanks(2, (ranks) => trainOn(['bravo', 'alpha'][ranks.rank] as string, ranks, peftLora({}), output));
+  const saved = JSON.parse(readFileSync(path.join(output, 'adapter', 'adapter_config.json'), 'utf8'));
+  expect(saved).toMatchObject({ base_model_name_or_path: path.join(home('bravo'), 'model') });
 });
