@@ -10,9 +10,12 @@ export interface LongWait {
 /** After how long a rank says whom it waits for; and again at each doubling of the wait. */
 export const slowAfterMilliseconds = 10_000;
 
-/** When to say it again, of a wait of which it was said at `milliseconds`. */
-export function slowAgainAfter(milliseconds: number): number {
-  return 2 * milliseconds;
+/**
+ * When to say it again, of a wait of which it was said for `milliseconds`: a thread that computes, or was stopped, may say
+ * it later than that, and then does not make up for what it has missed.
+ */
+export function slowAgainAfter(milliseconds: number, waited: number): number {
+  return waited < 2 * milliseconds ? 2 * milliseconds : slowAgainAfter(2 * milliseconds, waited);
 }
 
 /** Says which ranks are waited for; of those that wait, the first speaks for all. */

@@ -36,7 +36,7 @@ export class Patience {
       return { ask: missing };
     }
     if (waited < this.limitMs) return { ask: [] };
-    this.limitMs = slowAgainAfter(this.limitMs);
+    this.limitMs = slowAgainAfter(this.limitMs, waited);
     this.isAsked = false;
     return { ask: [], report: { seconds: Math.round(waited / 1000), missing } };
   }

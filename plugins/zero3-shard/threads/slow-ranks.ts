@@ -28,7 +28,7 @@ export class SlowRanks {
     const sayAt = (milliseconds: number): (() => void) =>
       this.timers.after(milliseconds - waited(), () => {
         sayWhoIsSlow(this.log, this.rank, { of, missing: missing(), seconds: Math.round(waited() / 1000) });
-        stop = sayAt(slowAgainAfter(milliseconds));
+        stop = sayAt(slowAgainAfter(milliseconds, waited()));
       });
     let stop = sayAt(slowAfterMilliseconds);
     return () => stop();

@@ -11,3 +11,9 @@ test('says who is missing at the times at which threads do, having asked them sh
   expect(said).toEqual([10, 20, 40, 80].map((seconds) => ({ seconds, missing: [0] })));
   expect(asked.map(({ at, ask }) => [at, ask])).toEqual([9.5, 18.5, 36.5, 72.5].map((at) => [at, [0]]));
 });
+
+test('says once what it is late with', () => {
+  const patience = new Patience(slowAfterMilliseconds, 2, 0, 0);
+  const said = [9_500, 50_000, 50_001, 50_002, 79_000, 80_000].map((at) => patience.next(at).report?.seconds);
+  expect(said).toEqual([undefined, 50, undefined, undefined, undefined, 80]);
+});

@@ -16,6 +16,17 @@ test('says after 10 s, and then less and less often, who is waited for, how long
   expect(said).toHaveLength(4);
 });
 
+test('who could not say it for a while says it once, and again at the times of the others', () => {
+  const { slow, said, pass } = watching(0);
+  slow.watch('gather of block 3', () => [1]);
+  pass(50, 50);
+  expect(said).toEqual(['waiting for rank 1 for 50 s now, in gather of block 3']);
+  pass(29);
+  expect(said).toHaveLength(1);
+  pass(1);
+  expect(said[1]).toMatch(/for 80 s/);
+});
+
 test.each([
   [1, [0], true],
   [2, [0], false],
@@ -44,12 +55,14 @@ function watching(rank: number) {
       };
     },
   };
-  const pass = (seconds: number) => {
-    for (let second = 0; second < seconds; second++) {
-      now += 1000;
-      const due = waiting.filter((each) => each.at <= now);
-      waiting = waiting.filter((each) => each.at > now);
-      for (const { act } of due) act();
+  const isDue = ({ at }: { readonly at: number }) => at <= now;
+  const pass = (seconds: number, atOnce = 1) => {
+    for (let second = 0; second < seconds; second += atOnce) {
+      now += 1000 * atOnce;
+      for (let due = waiting.filter(isDue); due.length > 0; due = waiting.filter(isDue)) {
+        waiting = waiting.filter((each) => !due.includes(each));
+        for (const { act } of due) act();
+      }
     }
   };
   return { slow: new SlowRanks(rank, log, timers), said, pass };
